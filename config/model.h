@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The configuration as the rest of the program reads it: an immutable, reference-counted snapshot. All
+ * strings and arrays live in the snapshot's arena and die with it. Every value is final: defaults are
+ * filled in, names are lower-case A-labels, secrets are loaded. */
+#pragma once
+
+#include "common/base.h"
+#include "common/err.h"
+#include "common/log.h"
+#include "common/secret.h"
+
+struct arena; /* config/arena.h */
+
+/* A place in a YAML file, for messages. line and column count from 1. */
+struct cfg_pos {
+	const char *file;
+	uint32_t line;
+	uint32_t column;
+};
+
+enum cfg_key_type { CFG_KEY_RSA, CFG_KEY_EC_P256, CFG_KEY_EC_P384 };
+
+struct cfg_key {
+	enum cfg_key_type type;
+	uint32_t bits; /* RSA only: 2048..8192 */
+	bool reuse;    /* keep the key over renewals */
+};
+
+enum cfg_dcv_method { CFG_DCV_HTTP_TOKEN };
+
+struct cfg_dcv {
+	enum cfg_dcv_method method;
+	const char *webroot; /* absolute; NULL when the responder serves the file */
+	bool responder;
+};
+
+enum cfg_deploy_type { CFG_DEPLOY_SCUTUM };
+
+struct cfg_scutum_target {
+	const char *host;
+	const char *id;
+	struct secret *api_key;        /* owned by the snapshot */
+	struct secret *key_passphrase; /* NULL: the key is pushed unencrypted */
+};
+
+struct cfg_deploy {
+	enum cfg_deploy_type type;
+	const char *target; /* "scutum:www.example.jp": unique within its domain, named in status */
+	struct cfg_scutum_target scutum;
+};
+
+struct cfg_domain {
+	const char *name;         /* directory name */
+	const char *common_name;  /* first of names */
+	const char *const *names; /* common name first, then dns_names; no duplicates */
+	uint32_t n_names;
+	uint32_t n_deploy;
+	const struct cfg_deploy *deploy;
+	const char *product;
+	struct cfg_key key;
+	struct cfg_dcv dcv;
+	int64_t renew_before; /* seconds; 0 = auto */
+	struct cfg_pos pos;
+	/* Hash over everything that shapes an order (names, product, key, dcv): when it changes, a held
+	 * job may be tried again. Never 0. */
+	uint64_t spec_hash;
+};
+
+struct cfg_rate {
+	uint32_t requests;
+	int64_t per; /* seconds */
+};
+
+#define CFG_RATES_MAX 8
+
+struct cfg_certcentral {
+	const char *url; /* https, no trailing slash */
+	const char *ca_file; /* NULL: system store */
+	struct secret *api_key;
+	const char *product;
+	int64_t order_years;
+	int64_t max_cert_days;
+	const char *payment_method; /* NULL: not sent */
+	struct cfg_rate rates[CFG_RATES_MAX];
+	uint32_t n_rates;
+	int64_t poll_interval; /* seconds; also the unit of all waiting times, see core/retry.h */
+	int64_t max_orders_per_day;
+};
+
+struct cfg_scutum {
+	const char *url; /* https, no trailing slash */
+	const char *ca_file;
+};
+
+enum cfg_look { CFG_LOOK_OFF, CFG_LOOK_ON, CFG_LOOK_AT };
+
+struct cfg_preflight {
+	enum cfg_look http;
+	const char *http_addr; /* CFG_LOOK_AT: "127.0.0.1:8080" or "[::1]:8080" */
+};
+
+enum cfg_log_format { CFG_LOG_AUTO, CFG_LOG_TEXT, CFG_LOG_JSON, CFG_LOG_JOURNAL };
+
+struct config {
+	const char *file;
+	const char *state_dir;      /* absolute */
+	const char *control_socket; /* absolute, at most 107 bytes */
+	enum log_level log_level;
+	enum cfg_log_format log_format;
+	struct cfg_certcentral certcentral;
+	struct cfg_scutum scutum;
+	const char *proxy; /* NULL: none; "http://host:port" */
+	struct cfg_preflight preflight;
+	const char *responder_listen; /* NULL: no responder; "127.0.0.1:8402" */
+	const struct cfg_domain *domains; /* sorted by name (strcmp) */
+	size_t n_domains;
+	struct arena *arena;
+	uint32_t refs;
+};
+
+/* Adds / drops a reference; the last one frees everything and wipes the secrets. NULL accepted. */
+struct config *config_ref(struct config *c);
+void config_unref(struct config *c);
+DEFINE_CLEANUP(struct config *, config_unref)
+
+/* Binary search; NULL when there is none. */
+const struct cfg_domain *config_find(const struct config *c, const char *name);

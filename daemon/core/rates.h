@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The rolling request windows of one API key, exact: every request's time is remembered as long as it
+ * counts. Pure: time comes in. */
+#pragma once
+
+#include "common/base.h"
+
+#define RATES_MAX 8
+
+struct rates_limit {
+	uint32_t requests;
+	int64_t per_ms;
+};
+
+struct rates;
+
+/* n limits (1..RATES_MAX), each requests >= 1. Returns an owned object. */
+struct rates *rates_new(const struct rates_limit *limits, size_t n);
+void rates_free(struct rates *r);
+DEFINE_CLEANUP(struct rates *, rates_free)
+
+/* 0 when a request may leave at now_ms (and counts it), else the milliseconds to wait. Times must not go back;
+ * an earlier one counts as the latest seen. */
+int64_t rates_take(struct rates *r, int64_t now_ms);
+
+/* Nothing may leave before until_ms (429, Retry-After). The later of two stops wins. */
+void rates_stop(struct rates *r, int64_t until_ms);
+
+/* Same requests so far, other limits (reload). */
+void rates_set_limits(struct rates *r, const struct rates_limit *limits, size_t n);
+
+/* How many requests could leave right now (the tightest window): for `status` and metrics. */
+uint32_t rates_left(const struct rates *r, int64_t now_ms);
