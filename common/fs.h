@@ -13,6 +13,9 @@
 
 #define FS_ESYNC (-121) /* -EREMOTEIO, which no file call used here returns */
 
+/* Temporary names start like this; a crash may leave one behind, to be ignored or removed by who lists. */
+#define FS_TMP_PREFIX ".dvcert-tmp-"
+
 /* Opens a directory (O_PATH is not used: the fd can be synced). Below dirfd no symlink is followed in
  * the last component. dirfd may be AT_FDCWD. Returns the fd or a negative errno. */
 int fs_open_dir(int dirfd, const char *path, struct err *reterr) _must_check_;

@@ -2,7 +2,8 @@
 /* JSON behind a fence: json.c is the only file that includes json-c. The fence exists because json-c
  * saturates large integers silently, converts "7" and true to integers, lets a duplicate key win and
  * accepts single quotes even in strict mode. Here: RFC 8259 only, depth 16, a byte cap, duplicate
- * keys refused, no embedded NUL in strings, nothing after the value, and no conversion between types. */
+ * keys refused, no embedded NUL in strings, nothing after the value, and no conversion between types.
+ * An integer outside int64 counts as JSON_DOUBLE and keeps its text. */
 #pragma once
 
 #include "common/base.h"
@@ -13,7 +14,8 @@ struct json; /* a value; children are borrowed from their parent */
 
 #define JSON_DEPTH_MAX 16
 
-/* Parses len bytes (at most cap). On failure text names the offset. *ret is owned by the caller. */
+/* Parses len bytes (at most cap). -EBADMSG, its text names the offset; -EFBIG. *ret is owned by the caller;
+ * the text "null" gives NULL and 0. */
 int json_parse(const char *text, size_t len, size_t cap, struct json **ret, struct err *reterr) _must_check_;
 void json_free(struct json *j);
 DEFINE_CLEANUP(struct json *, json_free)
@@ -38,7 +40,8 @@ int json_each(const struct json *j, int (*fn)(const char *key, const struct json
 
 /* Reading by table: one row per field. Strings are copied into `char *` (caller frees), numbers into
  * int64_t, booleans into bool, objects and arrays are borrowed into `const struct json *`. Fields that
- * are absent leave the target alone. Unknown members are ignored unless JSON_PICK_STRICT. */
+ * are absent leave the target alone. Unknown members are ignored unless JSON_PICK_STRICT.
+ * A string that is in the target already is freed when it is replaced, so the target starts initialised. */
 enum json_want { JSON_WANT_STR, JSON_WANT_I64, JSON_WANT_BOOL, JSON_WANT_OBJ, JSON_WANT_ARR };
 enum { JSON_REQUIRED = 1, JSON_PICK_STRICT = 2 };
 struct json_field {

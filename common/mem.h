@@ -24,6 +24,7 @@ void *xmemdup(const void *p, size_t n) __attribute__((malloc, returns_nonnull));
 
 /* Formats into a new string that the caller frees. */
 char *xasprintf(const char *fmt, ...) _printf_(1, 2) __attribute__((malloc, returns_nonnull));
+char *xvasprintf(const char *fmt, va_list ap) _printf_(1, 0) __attribute__((malloc, returns_nonnull));
 
 /* Overwrites n bytes in a way that the compiler may not drop. p may be NULL when n is 0. */
 void mem_wipe(void *p, size_t n);

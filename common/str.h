@@ -26,6 +26,10 @@ const char *str_suggest(const char *word, const char *const *choices, size_t n_c
 /* Lower-case hex of len bytes into out (2 * len + 1 bytes). Returns out. */
 char *str_hex(const void *data, size_t len, char *out);
 
+/* Bytes of the UTF-8 sequence at s (1 to 4; RFC 3629: no overlong forms, no surrogates, at most U+10FFFF),
+ * or 0 when it is invalid or cut off after len bytes. */
+size_t str_utf8_len(const char *s, size_t len);
+
 /* Copies at most out_len - 1 bytes of s, with control characters, DEL and invalid UTF-8 written as
  * \xNN, so that text of others stays on one line of a log or terminal. Returns out. */
 char *str_escape(const char *s, size_t len, char *out, size_t out_len);
