@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The circuit breaker on paid orders: at most N posts in any 24 hours, over all domains. Its memory is
+ * the paid_at of the records, so it survives restarts. Pure. */
+#pragma once
+
+#include "common/base.h"
+
+#define BUDGET_SPAN 86400
+
+struct budget;
+
+struct budget *budget_new(uint32_t max_per_day);
+void budget_free(struct budget *b);
+DEFINE_CLEANUP(struct budget *, budget_free)
+void budget_set_max(struct budget *b, uint32_t max_per_day);
+
+/* One post was (or is about to be) made. */
+void budget_spend(struct budget *b, int64_t at);
+
+/* The post of that time was surely not processed: it does not count. */
+void budget_refund(struct budget *b, int64_t at);
+
+/* The earliest time at which another post may be made (now, when it may be at once) if `reserved` others have a prior claim. */
+int64_t budget_next_at(struct budget *b, int64_t now, uint32_t reserved);
+
+/* Posts in the 24 hours before now. */
+uint32_t budget_spent(struct budget *b, int64_t now);

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Deployments and proofs as to-dos. */
+#include "daemon/core/duty.h"
+
+#include "common/mem.h"
+#include "daemon/core/decide.h"
+#include "daemon/core/retry.h"
+
+static void deploy_set_error(struct record_deploy *d, const struct outcome *o)
+{
+	free(d->code);
+	free(d->message);
+	d->code = o ? xstrdup(o->code) : NULL;
+	d->message = o ? xstrdup(o->message) : NULL;
+}
+
+static void deploy_done(struct record_deploy *d)
+{
+	free(d->target);
+	free(d->code);
+	free(d->message);
+}
+
+static struct record_deploy take_or_new(struct record *rec, const char *target)
+{
+	struct record_deploy d = { .state = DEPLOY_TODO };
+
+	for (uint32_t i = 0; i < rec->n_deploys; i++) {
+		if (rec->deploys[i].target && strcmp(rec->deploys[i].target, target) == 0) {
+			d = rec->deploys[i];
+			rec->deploys[i] = (struct record_deploy){ 0 };
+			return d;
+		}
+	}
+	d.target = xstrdup(target);
+	return d;
+}
+
+bool duty_plan(struct record *rec, const struct cfg_domain *spec, bool redo)
+{
+	struct record_deploy *list = spec->n_deploy ? xcalloc(spec->n_deploy, sizeof(*list)) : NULL;
+	bool changed = rec->n_deploys != spec->n_deploy;
+
+	for (uint32_t i = 0; i < spec->n_deploy; i++) {
+		struct record_deploy d = take_or_new(rec, spec->deploy[i].target);
+
+		if (rec->cert.generation != 0 && (redo || d.generation != rec->cert.generation)) {
+			d.state = DEPLOY_TODO;
+			d.generation = rec->cert.generation;
+			d.attempts = 0;
+			d.next_at = 0;
+			deploy_set_error(&d, NULL);
+			changed = true;
+		}
+		list[i] = d;
+	}
+	for (uint32_t i = 0; i < rec->n_deploys; i++)
+		deploy_done(&rec->deploys[i]);
+	free(rec->deploys);
+	rec->deploys = list;
+	rec->n_deploys = spec->n_deploy;
+	return changed;
+}
+
+static bool is_todo(const struct record *rec, const struct record_deploy *d)
+{
+	return d->state == DEPLOY_TODO && rec->cert.generation != 0;
+}
+
+uint32_t duty_deploy_due(const struct record *rec, int64_t now)
+{
+	for (uint32_t i = 0; i < rec->n_deploys; i++) {
+		if (is_todo(rec, &rec->deploys[i]) && rec->deploys[i].next_at <= now)
+			return i;
+	}
+	return DUTY_NONE;
+}
+
+int64_t duty_deploy_next_at(const struct record *rec)
+{
+	int64_t at = DUE_NEVER;
+
+	for (uint32_t i = 0; i < rec->n_deploys; i++) {
+		if (is_todo(rec, &rec->deploys[i]))
+			at = MIN(at, rec->deploys[i].next_at);
+	}
+	return at;
+}
+
+static bool needs_a_person(enum fault f)
+{
+	return f == FAULT_REFUSED || f == FAULT_AUTH || f == FAULT_CONFIG || f == FAULT_BAD_CERT;
+}
+
+void duty_deploy_done(struct record *rec, uint32_t i, const struct job_env *env, const struct outcome *o,
+		      struct job_update *u)
+{
+	struct record_deploy *d = &rec->deploys[i];
+	int64_t delay;
+
+	u->persist = true;
+	d->at = env->now;
+	if (o->fault == FAULT_NONE) {
+		d->state = DEPLOY_DONE;
+		d->attempts = 0;
+		d->next_at = 0;
+		deploy_set_error(d, NULL);
+		job_report(u, REPORT_DEPLOYED, "%s has generation %04u", d->target, d->generation);
+		return;
+	}
+	deploy_set_error(d, o);
+	if (needs_a_person(o->fault)) {
+		d->attempts++;
+		d->state = DEPLOY_FAILED;
+		job_report(u, REPORT_DEPLOY_FAILED, "%s: %s", d->target, o->message);
+		return;
+	}
+	delay = retry_delay(env->tempo, d->attempts++, RETRY_CAP, env->rnd);
+	d->next_at = env->now + MAX(delay, o->retry_after);
+	job_report(u, REPORT_DEPLOY_RETRY, "%s: %s", d->target, o->message);
+}
+
+bool duty_proof_is_done(const struct record *rec, const struct record_proof *p)
+{
+	const struct record_job *j = rec->job;
+
+	return !j || j->issued || !j->dcv_token || strcmp(j->dcv_token, p->token) != 0;
+}
+
+uint32_t duty_clean_due(const struct record *rec, int64_t now)
+{
+	if (rec->clean_at > now)
+		return DUTY_NONE;
+	for (uint32_t i = 0; i < rec->n_proofs; i++) {
+		if (duty_proof_is_done(rec, &rec->proofs[i]))
+			return i;
+	}
+	return DUTY_NONE;
+}
+
+int64_t duty_clean_next_at(const struct record *rec)
+{
+	return duty_clean_due(rec, INT64_MAX) == DUTY_NONE ? DUE_NEVER : rec->clean_at;
+}
+
+void duty_clean_done(struct record *rec, uint32_t i, const struct job_env *env, const struct outcome *o,
+		     struct job_update *u)
+{
+	if (o->fault == FAULT_NONE) {
+		record_drop_proof(rec, i);
+		rec->clean_attempts = 0;
+		rec->clean_at = 0;
+		/* While a job runs, its next write carries this along; otherwise it is written now. */
+		u->persist = !rec->job;
+		return;
+	}
+	rec->clean_at = env->now + retry_delay(env->tempo, rec->clean_attempts++, RETRY_CAP, env->rnd);
+	u->persist = true;
+	job_report(u, REPORT_CLEAN_RETRY, "%s", o->message);
+}

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The phases of an issuance: their table, moving between them, starting operations, and the events that
+ * are not answers (those are in job_answer.c). job_go() is the only place that changes the phase and checks
+ * the table; job_begin() is the only place that starts an operation, and with it the only place that
+ * can lead to a paid order. */
+#include "daemon/core/job_priv.h"
+
+#include "common/mem.h"
+#include "common/strbuf.h"
+#include "daemon/core/retry.h"
+
+#include <assert.h>
+
+#define BIT(p) (1u << (p))
+
+/* A value is renewed this long before it expires. */
+#define TOKEN_MARGIN 86400
+/* The longest pause that the order budget asks for. */
+#define BUDGET_WAIT 86401
+
+struct phase_row {
+	const char *name;
+	enum job_op op;
+	unsigned next; /* bit set of allowed successors */
+};
+
+static const struct phase_row PHASES[PHASE_NR] = {
+	[PHASE_PREPARE] = { "prepare", OP_PREPARE, BIT(PHASE_SUBMIT) },
+	[PHASE_SUBMIT] = { "submit", OP_SUBMIT,
+			   BIT(PHASE_PREPARE) | BIT(PHASE_RESOLVE) | BIT(PHASE_PUBLISH) | BIT(PHASE_WAIT) |
+				   BIT(PHASE_DOWNLOAD) },
+	[PHASE_RESOLVE] = { "resolve", OP_FIND, BIT(PHASE_SUBMIT) | BIT(PHASE_WAIT) },
+	[PHASE_PUBLISH] = { "publish", OP_PUBLISH, BIT(PHASE_CHECK) | BIT(PHASE_WAIT) | BIT(PHASE_DOWNLOAD) },
+	[PHASE_CHECK] = { "check", OP_CHECK, BIT(PHASE_PUBLISH) | BIT(PHASE_WAIT) | BIT(PHASE_DOWNLOAD) },
+	[PHASE_WAIT] = { "wait", OP_INFO, BIT(PHASE_PUBLISH) | BIT(PHASE_DOWNLOAD) },
+	[PHASE_DOWNLOAD] = { "download", OP_DOWNLOAD, BIT(PHASE_INSTALL) | BIT(PHASE_WAIT) },
+	[PHASE_INSTALL] = { "install", OP_INSTALL, BIT(PHASE_WAIT) },
+};
+
+static const char *const OPS[OP_NR] = {
+	[OP_NONE] = "none",   [OP_PREPARE] = "prepare",	  [OP_SUBMIT] = "submit",   [OP_FIND] = "find",
+	[OP_INFO] = "info",   [OP_TOKEN] = "token",	  [OP_PUBLISH] = "publish", [OP_LOOK] = "look",
+	[OP_CHECK] = "check", [OP_DOWNLOAD] = "download", [OP_INSTALL] = "install",
+};
+
+const char *job_phase_name(enum job_phase p)
+{
+	return p < PHASE_NR ? PHASES[p].name : "?";
+}
+
+const char *job_op_name(enum job_op op)
+{
+	return op < OP_NR ? OPS[op] : "?";
+}
+
+bool job_may_go(enum job_phase from, enum job_phase to)
+{
+	return from < PHASE_NR && to < PHASE_NR && (PHASES[from].next & BIT(to));
+}
+
+bool job_is_pending_at_ca(const struct record *rec)
+{
+	return rec->job && rec->job->order_id != 0 && !rec->held && rec->job->phase < PHASE_DOWNLOAD;
+}
+
+void job_report(struct job_update *u, enum report_kind kind, const char *fmt, ...)
+{
+	struct job_report *r;
+	va_list ap;
+
+	assert(u->n_reports < JOB_REPORTS_MAX);
+	r = &u->reports[u->n_reports++];
+	r->kind = kind;
+	va_start(ap, fmt);
+	vsnprintf(r->text, sizeof(r->text), fmt, ap);
+	va_end(ap);
+}
+
+void job_set_str(char **dst, const char *src)
+{
+	char *copy = src ? xstrdup(src) : NULL;
+
+	free(*dst);
+	*dst = copy;
+}
+
+int64_t job_pause(const struct job_ctx *c, unsigned attempt, int64_t cap)
+{
+	return retry_delay(c->env->tempo, attempt, cap, c->env->rnd);
+}
+
+/* --- moving and starting --- */
+
+void job_go_at(struct job_ctx *c, enum job_phase to, int64_t at)
+{
+	struct record_job *j = c->job;
+
+	assert(job_may_go(j->phase, to));
+	j->phase = to;
+	j->attempts = 0;
+	j->next_at = at;
+	if (at == 0)
+		job_begin(c);
+}
+
+void job_go(struct job_ctx *c, enum job_phase to)
+{
+	job_go_at(c, to, 0);
+}
+
+/* The operation of this phase failed; it is tried again by itself. */
+void job_retry_at(struct job_ctx *c, const char *code, const char *message, int64_t delay)
+{
+	struct record_job *j = c->job;
+
+	j->attempts++;
+	j->next_at = c->env->now + delay;
+	record_set_error(c->rec, c->env->now, code, message);
+	c->u->persist = true;
+}
+
+void job_retry(struct job_ctx *c, const struct outcome *o)
+{
+	int64_t delay = job_pause(c, c->job->attempts, RETRY_CAP);
+
+	if (o->retry_after > delay)
+		delay = o->retry_after;
+	job_retry_at(c, o->code, o->message, delay);
+	job_report(c->u, REPORT_RETRY, "%s: %s", job_phase_name(c->job->phase), o->message);
+}
+
+/* Nothing goes on by itself; the phase stays, so that a release continues where it stopped. */
+void job_hold(struct job_ctx *c, const char *code, const char *message)
+{
+	c->rec->held = true;
+	record_set_error(c->rec, c->env->now, code, message);
+	c->u->persist = true;
+	job_report(c->u, REPORT_HELD, "%s", message);
+}
+
+/* The order is over and brought nothing: forget the job, wait for a person. */
+void job_give_up(struct job_ctx *c, const char *code, const char *message)
+{
+	job_hold(c, code, message);
+	record_job_free(c->rec->job);
+	c->rec->job = c->job = NULL;
+}
+
+bool job_token_is_usable(const struct job_ctx *c)
+{
+	const struct record_job *j = c->job;
+
+	return j->dcv_token &&
+	       (j->dcv_token_expires_at == 0 || c->env->now < j->dcv_token_expires_at - TOKEN_MARGIN);
+}
+
+/* What the phase has to do now; tokens and looks are steps within one phase. */
+enum job_op job_next_op(const struct job_ctx *c)
+{
+	const struct record_job *j = c->job;
+
+	if (j->phase == PHASE_PUBLISH && !job_token_is_usable(c))
+		return OP_TOKEN;
+	if (j->phase == PHASE_CHECK && !j->looked)
+		return OP_LOOK;
+	return PHASES[j->phase].op;
+}
+
+/* The configuration changed before anything was bought: start over with what is wanted now. */
+static void start_over(struct job_ctx *c)
+{
+	struct record_job *j = c->job;
+
+	job_set_str(&j->csr, NULL);
+	job_set_str(&j->reference, c->env->fresh_reference);
+	free(j->names);
+	j->names = job_names(c->env->spec);
+	j->spec_hash = c->env->spec->spec_hash;
+	j->posts = 0;
+	job_go(c, PHASE_PREPARE);
+}
+
+/* The only way to a paid request: nothing of ours may be out there (submitted_at == 0), the intent is what
+ * the configuration wants, the budget allows it, and the record that says so is durable first. */
+static void begin_submit(struct job_ctx *c)
+{
+	struct record_job *j = c->job;
+
+	if (j->submitted_at != 0) {
+		job_go(c, PHASE_RESOLVE);
+		return;
+	}
+	if (j->spec_hash != c->env->spec->spec_hash) {
+		start_over(c);
+		return;
+	}
+	if (c->env->order_allowed_at > c->env->now) {
+		j->next_at = c->env->order_allowed_at;
+		record_set_error(
+			c->rec, c->env->now, "max_orders_per_day",
+			"certcentral.max_orders_per_day is reached: no order is placed before next.at");
+		c->u->persist = true;
+		job_report(c->u, REPORT_BUDGET, "%s", c->rec->error.message);
+		return;
+	}
+	j->submitted_at = c->env->now;
+	j->absent_at = 0;
+	j->absents = 0;
+	j->posts++;
+	record_add_paid(c->rec, c->env->now);
+	c->u->spend_at = c->env->now;
+	c->u->persist = true;
+	c->u->start = OP_SUBMIT;
+	job_report(c->u, REPORT_SUBMITTING, "ordering %s with reference %s", c->env->spec->product,
+		   j->reference);
+}
+
+void job_begin(struct job_ctx *c)
+{
+	struct record_job *j = c->job;
+	const char *webroot = c->env->spec->dcv.webroot;
+
+	j->next_at = 0;
+	if (j->phase == PHASE_SUBMIT) {
+		begin_submit(c);
+		return;
+	}
+	c->u->start = job_next_op(c);
+	/* What must be removed later is on disk before it is put up. */
+	if (c->u->start == OP_PUBLISH && webroot) {
+		record_add_proof(c->rec, webroot, j->dcv_token);
+		c->u->persist = true;
+	}
+}
+
+char *job_names(const struct cfg_domain *spec)
+{
+	struct strbuf sb = STRBUF_INIT(256u << 10);
+
+	for (uint32_t i = 0; i < spec->n_names; i++) {
+		if (i > 0)
+			strbuf_addc(&sb, ' ');
+		strbuf_adds(&sb, spec->names[i]);
+	}
+	return strbuf_take(&sb);
+}
+
+/* --- events that are not answers --- */
+
+static void on_start(struct job_ctx *c)
+{
+	struct record_job *j = xmalloc(sizeof(*j));
+
+	j->phase = PHASE_PREPARE;
+	j->spec_hash = c->env->spec->spec_hash;
+	j->reference = xstrdup(c->env->fresh_reference);
+	j->generation = c->rec->cert.generation + 1;
+	j->names = job_names(c->env->spec);
+	j->started_at = c->env->now;
+	c->rec->job = c->job = j;
+	record_set_error(c->rec, c->env->now, NULL, NULL);
+	job_report(c->u, REPORT_STARTED, "a certificate for %s is wanted: generation %04u", j->names,
+		   j->generation);
+	job_begin(c);
+}
+
+/* Nobody knows what was under way. A placed order is asked about; before that, submitted_at tells
+ * whether a post may be out there (job_begin). */
+static void resume(struct job_ctx *c, int64_t at)
+{
+	struct record_job *j = c->job;
+
+	if (j->order_id != 0)
+		j->phase = PHASE_WAIT;
+	j->next_at = at;
+	if (at == 0)
+		job_begin(c);
+}
+
+static void on_restart(struct job_ctx *c)
+{
+	int64_t latest = c->env->now + MAX(BUDGET_WAIT, RETRY_CAP * c->env->tempo) + 1;
+	int64_t at = c->job->next_at;
+
+	/* A pause that was begun is kept, unless it comes from a clock that was far ahead. */
+	resume(c, at > c->env->now && at <= latest ? at : 0);
+}
+
+static void on_release(struct job_ctx *c)
+{
+	c->rec->held = false;
+	record_set_error(c->rec, c->env->now, NULL, NULL);
+	c->u->persist = true;
+	job_report(c->u, REPORT_RELEASED, "released: going on");
+	if (!c->job)
+		return;
+	c->job->attempts = 0;
+	c->job->refusals = 0;
+	resume(c, 0);
+}
+
+static void on_hint(struct job_ctx *c)
+{
+	struct record_job *j = c->job;
+
+	if (j->order_id == 0 || j->next_at == 0 || j->phase < PHASE_PUBLISH || j->phase > PHASE_WAIT)
+		return;
+	if (c->ev->order_state != ORDER_ISSUED && c->ev->order_state != ORDER_ENDED)
+		return;
+	if (j->phase == PHASE_WAIT)
+		job_begin(c);
+	else
+		job_go(c, PHASE_WAIT);
+}
+
+void job_step(struct record *rec, const struct job_env *env, const struct job_event *ev,
+	      struct job_update *ret)
+{
+	struct job_ctx c = { .rec = rec, .job = rec->job, .env = env, .ev = ev, .u = ret };
+
+	*ret = (struct job_update){ 0 };
+	switch (ev->kind) {
+	case EV_START:
+		if (!rec->job && !rec->held)
+			on_start(&c);
+		break;
+	case EV_DONE:
+	case EV_FAULT:
+		if (rec->job)
+			job_answer(&c);
+		break;
+	case EV_WAKE:
+		if (rec->job && !rec->held && rec->job->next_at != 0 && rec->job->next_at <= env->now)
+			job_begin(&c);
+		break;
+	case EV_RESTART:
+		if (rec->job && !rec->held)
+			on_restart(&c);
+		break;
+	case EV_HINT:
+		if (rec->job && !rec->held)
+			on_hint(&c);
+		break;
+	case EV_RELEASE:
+		if (rec->held || (rec->job && rec->job->next_at != 0))
+			on_release(&c);
+		break;
+	}
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by job.c and job_answer.c only. */
+#pragma once
+
+#include "daemon/core/job.h"
+
+struct job_ctx {
+	struct record *rec;
+	struct record_job *job; /* rec->job */
+	const struct job_env *env;
+	const struct job_event *ev;
+	struct job_update *u;
+};
+
+/* Moves to another phase and starts its operation, now (at 0) or later. The move must be in the table. */
+void job_go(struct job_ctx *c, enum job_phase to);
+void job_go_at(struct job_ctx *c, enum job_phase to, int64_t at);
+
+/* Starts what the present phase has to do. */
+void job_begin(struct job_ctx *c);
+enum job_op job_next_op(const struct job_ctx *c);
+bool job_token_is_usable(const struct job_ctx *c);
+
+/* The operation failed and is repeated by itself after a growing pause (or the given one). */
+void job_retry(struct job_ctx *c, const struct outcome *o);
+void job_retry_at(struct job_ctx *c, const char *code, const char *message, int64_t delay);
+
+/* Stops until a person releases the domain. job_give_up also ends the job: nothing of it can be continued. */
+void job_hold(struct job_ctx *c, const char *code, const char *message);
+void job_give_up(struct job_ctx *c, const char *code, const char *message);
+
+/* tempo * 2^attempt with cap and jitter. */
+int64_t job_pause(const struct job_ctx *c, unsigned attempt, int64_t cap);
+
+/* Replaces an owned string; src may be NULL. */
+void job_set_str(char **dst, const char *src);
+
+/* The answer to an operation (EV_DONE, EV_FAULT). c->job is not NULL. */
+void job_answer(struct job_ctx *c);

@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* state/<name>.json: what a record looks like on disk. Readable by a person; times are RFC 3339, states
+ * are words. Whatever cannot be understood is an error: a guess here could buy a certificate twice. */
+#include "daemon/core/record.h"
+
+#include "common/mem.h"
+#include "common/timefmt.h"
+#include "daemon/core/job.h"
+
+#include <errno.h>
+
+#define RECORD_TEXT_MAX (256u << 10)
+#define RECORD_LIST_MAX 64
+
+static const char *const DEPLOY_STATES[] = {
+	[DEPLOY_TODO] = "todo",
+	[DEPLOY_DONE] = "done",
+	[DEPLOY_FAILED] = "failed",
+};
+
+/* --- writing --- */
+
+static struct json *encode_cert(const struct record_cert *c)
+{
+	struct json *o = json_new_obj();
+
+	json_set_i64(o, "generation", c->generation);
+	json_set_i64(o, "order_id", c->order_id);
+	json_set_i64(o, "certificate_id", c->certificate_id);
+	json_set_str(o, "serial", c->serial);
+	json_set_str(o, "names", c->names);
+	json_set_time(o, "not_before", c->not_before);
+	json_set_time(o, "not_after", c->not_after);
+	json_set_time(o, "order_valid_until", c->order_valid_until);
+	json_set_time(o, "installed_at", c->installed_at);
+	return o;
+}
+
+static struct json *encode_job(const struct record_job *j)
+{
+	_cleanup_free_ char *hash = xasprintf("%016llx", (unsigned long long)j->spec_hash);
+	struct json *o = json_new_obj();
+
+	json_set_str(o, "phase", job_phase_name(j->phase));
+	json_set_str(o, "spec_hash", hash);
+	json_set_str(o, "reference", j->reference);
+	json_set_i64(o, "generation", j->generation);
+	json_set_str(o, "names", j->names);
+	json_set_str(o, "csr", j->csr);
+	json_set_time(o, "started_at", j->started_at);
+	json_set_time(o, "submitted_at", j->submitted_at);
+	json_set_i64(o, "posts", j->posts);
+	json_set_time(o, "absent_at", j->absent_at);
+	json_set_i64(o, "absents", j->absents);
+	json_set_i64(o, "order_id", j->order_id);
+	json_set_i64(o, "certificate_id", j->certificate_id);
+	json_set_time(o, "order_valid_until", j->order_valid_until);
+	json_set_str(o, "dcv_token", j->dcv_token);
+	json_set_time(o, "dcv_token_expires_at", j->dcv_token_expires_at);
+	json_set_i64(o, "looks", j->looks);
+	json_set_bool(o, "looked", j->looked);
+	json_set_bool(o, "validated", j->validated);
+	json_set_bool(o, "issued", j->issued);
+	json_set_i64(o, "refusals", j->refusals);
+	json_set_i64(o, "bad_certs", j->bad_certs);
+	json_set_i64(o, "attempts", j->attempts);
+	json_set_time(o, "next_at", j->next_at);
+	return o;
+}
+
+static struct json *encode_error(const struct record_error *e)
+{
+	struct json *o = json_new_obj();
+
+	json_set_str(o, "code", e->code);
+	json_set_str(o, "message", e->message);
+	json_set_time(o, "at", e->at);
+	json_set_i64(o, "attempts", e->attempts);
+	return o;
+}
+
+static struct json *encode_deploys(const struct record *r)
+{
+	struct json *a = json_new_arr();
+
+	for (uint32_t i = 0; i < r->n_deploys; i++) {
+		const struct record_deploy *d = &r->deploys[i];
+		struct json *o = json_new_obj();
+
+		json_set_str(o, "target", d->target);
+		json_set_str(o, "state", DEPLOY_STATES[d->state]);
+		json_set_i64(o, "generation", d->generation);
+		json_set_i64(o, "attempts", d->attempts);
+		json_set_time(o, "at", d->at);
+		json_set_time(o, "next_at", d->next_at);
+		json_set_str(o, "code", d->code);
+		json_set_str(o, "message", d->message);
+		json_add(a, o);
+	}
+	return a;
+}
+
+static struct json *encode_proofs(const struct record *r)
+{
+	struct json *a = json_new_arr();
+
+	for (uint32_t i = 0; i < r->n_proofs; i++) {
+		struct json *o = json_new_obj();
+
+		json_set_str(o, "webroot", r->proofs[i].webroot);
+		json_set_str(o, "token", r->proofs[i].token);
+		json_add(a, o);
+	}
+	return a;
+}
+
+static struct json *encode_paid(const struct record *r)
+{
+	struct json *a = json_new_arr();
+	char buf[TIMEFMT_MAX];
+
+	for (uint32_t i = 0; i < r->n_paid; i++)
+		json_add_str(a, timefmt_rfc3339(r->paid_at[i], buf));
+	return a;
+}
+
+struct json *record_encode(const struct record *r)
+{
+	struct json *o = json_new_obj();
+
+	json_set_i64(o, "version", RECORD_VERSION);
+	json_set_str(o, "name", r->name);
+	json_set_bool(o, "held", r->held);
+	if (r->cert.generation != 0)
+		json_set(o, "certificate", encode_cert(&r->cert));
+	if (r->job)
+		json_set(o, "job", encode_job(r->job));
+	if (r->error.code)
+		json_set(o, "error", encode_error(&r->error));
+	if (r->n_deploys)
+		json_set(o, "deploy", encode_deploys(r));
+	if (r->n_proofs) {
+		json_set(o, "proofs", encode_proofs(r));
+		json_set_i64(o, "clean_attempts", r->clean_attempts);
+		json_set_time(o, "clean_at", r->clean_at);
+	}
+	if (r->n_paid)
+		json_set(o, "paid_at", encode_paid(r));
+	return o;
+}
+
+/* --- reading --- */
+
+static int get_time(const struct json *o, const char *key, int64_t *ret, struct err *reterr)
+{
+	const char *s = NULL;
+	int rc = json_get_str(o, key, &s);
+
+	if (rc == 0)
+		return 0;
+	if (rc < 0 || timefmt_parse_rfc3339(s, ret) < 0)
+		return err_set(reterr, -EBADMSG, "%s: not a time", key);
+	return 0;
+}
+
+static int get_uint(const struct json *o, const char *key, unsigned *ret, struct err *reterr)
+{
+	int64_t v = 0;
+	int rc = json_get_i64(o, key, &v);
+
+	if (rc == 0)
+		return 0;
+	if (rc < 0 || v < 0 || v > UINT32_MAX)
+		return err_set(reterr, -EBADMSG, "%s: not a count", key);
+	*ret = (unsigned)v;
+	return 0;
+}
+
+struct time_field {
+	const char *key;
+	size_t offset;
+};
+
+static int get_times(const struct json *o, const struct time_field *f, size_t n, void *target,
+		     struct err *reterr)
+{
+	for (size_t i = 0; i < n; i++) {
+		int rc = get_time(o, f[i].key, (int64_t *)(void *)((char *)target + f[i].offset), reterr);
+
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+static int get_uints(const struct json *o, const struct time_field *f, size_t n, void *target,
+		     struct err *reterr)
+{
+	for (size_t i = 0; i < n; i++) {
+		int rc = get_uint(o, f[i].key, (unsigned *)(void *)((char *)target + f[i].offset), reterr);
+
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+static int decode_cert(const struct json *o, struct record_cert *c, struct err *reterr)
+{
+	static const struct json_field F[] = {
+		{ "order_id", JSON_WANT_I64, offsetof(struct record_cert, order_id), JSON_REQUIRED },
+		{ "certificate_id", JSON_WANT_I64, offsetof(struct record_cert, certificate_id),
+		  JSON_REQUIRED },
+		{ "serial", JSON_WANT_STR, offsetof(struct record_cert, serial), JSON_REQUIRED },
+		{ "names", JSON_WANT_STR, offsetof(struct record_cert, names), JSON_REQUIRED },
+	};
+	static const struct time_field T[] = {
+		{ "not_before", offsetof(struct record_cert, not_before) },
+		{ "not_after", offsetof(struct record_cert, not_after) },
+		{ "order_valid_until", offsetof(struct record_cert, order_valid_until) },
+		{ "installed_at", offsetof(struct record_cert, installed_at) },
+	};
+	static const struct time_field U[] = { { "generation", offsetof(struct record_cert, generation) } };
+	int rc = json_pick(o, "certificate", F, ARRAY_SIZE(F), 0, c, reterr);
+
+	if (rc == 0)
+		rc = get_times(o, T, ARRAY_SIZE(T), c, reterr);
+	if (rc == 0)
+		rc = get_uints(o, U, ARRAY_SIZE(U), c, reterr);
+	if (rc == 0 && (c->generation == 0 || c->not_after == 0))
+		rc = err_set(reterr, -EBADMSG, "certificate: generation and not_after are needed");
+	return rc;
+}
+
+static int decode_phase(const struct json *o, struct record_job *j, struct err *reterr)
+{
+	const char *word = NULL;
+
+	if (json_get_str(o, "phase", &word) == 1) {
+		for (unsigned p = 0; p < PHASE_NR; p++) {
+			if (strcmp(word, job_phase_name((enum job_phase)p)) == 0) {
+				j->phase = (enum job_phase)p;
+				return 0;
+			}
+		}
+	}
+	return err_set(reterr, -EBADMSG, "job.phase: unknown word");
+}
+
+static int decode_hash(const struct json *o, struct record_job *j, struct err *reterr)
+{
+	const char *s = NULL;
+	char *end = NULL;
+
+	if (json_get_str(o, "spec_hash", &s) != 1 || strlen(s) != 16)
+		return err_set(reterr, -EBADMSG, "job.spec_hash: 16 hex digits are needed");
+	j->spec_hash = strtoull(s, &end, 16);
+	if (*end)
+		return err_set(reterr, -EBADMSG, "job.spec_hash: 16 hex digits are needed");
+	return 0;
+}
+
+static int decode_job_fields(const struct json *o, struct record_job *j, struct err *reterr)
+{
+	static const struct json_field F[] = {
+		{ "reference", JSON_WANT_STR, offsetof(struct record_job, reference), JSON_REQUIRED },
+		{ "names", JSON_WANT_STR, offsetof(struct record_job, names), JSON_REQUIRED },
+		{ "csr", JSON_WANT_STR, offsetof(struct record_job, csr), 0 },
+		{ "order_id", JSON_WANT_I64, offsetof(struct record_job, order_id), JSON_REQUIRED },
+		{ "certificate_id", JSON_WANT_I64, offsetof(struct record_job, certificate_id),
+		  JSON_REQUIRED },
+		{ "dcv_token", JSON_WANT_STR, offsetof(struct record_job, dcv_token), 0 },
+		{ "looked", JSON_WANT_BOOL, offsetof(struct record_job, looked), 0 },
+		{ "validated", JSON_WANT_BOOL, offsetof(struct record_job, validated), 0 },
+		{ "issued", JSON_WANT_BOOL, offsetof(struct record_job, issued), 0 },
+	};
+	static const struct time_field T[] = {
+		{ "started_at", offsetof(struct record_job, started_at) },
+		{ "submitted_at", offsetof(struct record_job, submitted_at) },
+		{ "absent_at", offsetof(struct record_job, absent_at) },
+		{ "order_valid_until", offsetof(struct record_job, order_valid_until) },
+		{ "dcv_token_expires_at", offsetof(struct record_job, dcv_token_expires_at) },
+		{ "next_at", offsetof(struct record_job, next_at) },
+	};
+	static const struct time_field U[] = {
+		{ "generation", offsetof(struct record_job, generation) },
+		{ "posts", offsetof(struct record_job, posts) },
+		{ "absents", offsetof(struct record_job, absents) },
+		{ "looks", offsetof(struct record_job, looks) },
+		{ "refusals", offsetof(struct record_job, refusals) },
+		{ "bad_certs", offsetof(struct record_job, bad_certs) },
+		{ "attempts", offsetof(struct record_job, attempts) },
+	};
+	int rc = json_pick(o, "job", F, ARRAY_SIZE(F), 0, j, reterr);
+
+	if (rc == 0)
+		rc = get_times(o, T, ARRAY_SIZE(T), j, reterr);
+	return rc == 0 ? get_uints(o, U, ARRAY_SIZE(U), j, reterr) : rc;
+}
+
+/* What the step relies on: a record that contradicts itself is damaged, whoever wrote it. */
+static int check_job(const struct record_job *j, struct err *reterr)
+{
+	if (j->generation == 0 || j->order_id < 0)
+		return err_set(reterr, -EBADMSG, "job: generation and order_id are out of range");
+	if (j->phase >= PHASE_PUBLISH && j->order_id == 0)
+		return err_set(reterr, -EBADMSG, "job: phase %s needs an order_id", job_phase_name(j->phase));
+	if (j->phase != PHASE_PREPARE && !j->csr)
+		return err_set(reterr, -EBADMSG, "job: phase %s needs a csr", job_phase_name(j->phase));
+	return 0;
+}
+
+static int decode_job(const struct json *o, struct record *r, struct err *reterr)
+{
+	struct record_job *j = r->job = xmalloc(sizeof(*j));
+	int rc = decode_phase(o, j, reterr);
+
+	if (rc == 0)
+		rc = decode_hash(o, j, reterr);
+	if (rc == 0)
+		rc = decode_job_fields(o, j, reterr);
+	return rc == 0 ? check_job(j, reterr) : rc;
+}
+
+static int decode_error(const struct json *o, struct record_error *e, struct err *reterr)
+{
+	static const struct json_field F[] = {
+		{ "code", JSON_WANT_STR, offsetof(struct record_error, code), JSON_REQUIRED },
+		{ "message", JSON_WANT_STR, offsetof(struct record_error, message), 0 },
+	};
+	int rc = json_pick(o, "error", F, ARRAY_SIZE(F), 0, e, reterr);
+
+	if (rc == 0)
+		rc = get_time(o, "at", &e->at, reterr);
+	return rc == 0 ? get_uint(o, "attempts", &e->attempts, reterr) : rc;
+}
+
+static int decode_deploy(const struct json *o, struct record_deploy *d, struct err *reterr)
+{
+	static const struct json_field F[] = {
+		{ "target", JSON_WANT_STR, offsetof(struct record_deploy, target), JSON_REQUIRED },
+		{ "code", JSON_WANT_STR, offsetof(struct record_deploy, code), 0 },
+		{ "message", JSON_WANT_STR, offsetof(struct record_deploy, message), 0 },
+	};
+	static const struct time_field T[] = {
+		{ "at", offsetof(struct record_deploy, at) },
+		{ "next_at", offsetof(struct record_deploy, next_at) },
+	};
+	static const struct time_field U[] = {
+		{ "generation", offsetof(struct record_deploy, generation) },
+		{ "attempts", offsetof(struct record_deploy, attempts) },
+	};
+	const char *word = NULL;
+	int rc = json_pick(o, "deploy[]", F, ARRAY_SIZE(F), 0, d, reterr);
+
+	if (rc == 0)
+		rc = get_times(o, T, ARRAY_SIZE(T), d, reterr);
+	if (rc == 0)
+		rc = get_uints(o, U, ARRAY_SIZE(U), d, reterr);
+	if (rc < 0)
+		return rc;
+	if (json_get_str(o, "state", &word) == 1) {
+		for (unsigned i = 0; i < ARRAY_SIZE(DEPLOY_STATES); i++) {
+			if (strcmp(word, DEPLOY_STATES[i]) == 0) {
+				d->state = (enum deploy_state)i;
+				return 0;
+			}
+		}
+	}
+	return err_set(reterr, -EBADMSG, "deploy[].state: unknown word");
+}
+
+static int decode_deploys(const struct json *a, struct record *r, struct err *reterr)
+{
+	size_t n = json_arr_len(a);
+
+	if (n > RECORD_LIST_MAX)
+		return err_set(reterr, -EBADMSG, "deploy: more than %d entries", RECORD_LIST_MAX);
+	r->deploys = xcalloc(MAX(n, 1u), sizeof(*r->deploys));
+	for (size_t i = 0; i < n; i++) {
+		r->n_deploys++;
+		if (decode_deploy(json_arr_at(a, i), &r->deploys[i], reterr) < 0)
+			return -EBADMSG;
+	}
+	return 0;
+}
+
+static int decode_proofs(const struct json *a, struct record *r, struct err *reterr)
+{
+	if (json_arr_len(a) > RECORD_LIST_MAX)
+		return err_set(reterr, -EBADMSG, "proofs: more than %d entries", RECORD_LIST_MAX);
+	for (size_t i = 0; i < json_arr_len(a); i++) {
+		const struct json *o = json_arr_at(a, i);
+		const char *webroot = NULL, *token = NULL;
+
+		if (json_get_str(o, "webroot", &webroot) != 1 || json_get_str(o, "token", &token) != 1)
+			return err_set(reterr, -EBADMSG, "proofs[%zu]: webroot and token are needed", i);
+		record_add_proof(r, webroot, token);
+	}
+	return 0;
+}
+
+static int decode_paid(const struct json *a, struct record *r, struct err *reterr)
+{
+	size_t n = json_arr_len(a);
+
+	r->paid_at = xcalloc(MAX(n, 1u), sizeof(*r->paid_at));
+	for (size_t i = 0; i < n; i++) {
+		const char *s = json_str(json_arr_at(a, i));
+
+		if (!s || timefmt_parse_rfc3339(s, &r->paid_at[i]) < 0)
+			return err_set(reterr, -EBADMSG, "paid_at[%zu]: not a time", i);
+		r->n_paid++;
+	}
+	return 0;
+}
+
+static int decode_lists(const struct json *o, struct record *r, struct err *reterr)
+{
+	const struct json *a = NULL;
+	int rc;
+
+	rc = json_get_arr(o, "deploy", &a);
+	if (rc == 1)
+		rc = decode_deploys(a, r, reterr);
+	if (rc >= 0)
+		rc = json_get_arr(o, "proofs", &a);
+	if (rc == 1)
+		rc = decode_proofs(a, r, reterr);
+	if (rc >= 0)
+		rc = json_get_arr(o, "paid_at", &a);
+	if (rc == 1)
+		rc = decode_paid(a, r, reterr);
+	if (rc < 0 && reterr && reterr->code == 0)
+		err_set(reterr, -EBADMSG, "deploy, proofs and paid_at must be arrays");
+	return rc;
+}
+
+static int decode_parts(const struct json *o, struct record *r, struct err *reterr)
+{
+	const struct json *part = NULL;
+	int rc;
+
+	rc = json_get_obj(o, "certificate", &part);
+	if (rc == 1)
+		rc = decode_cert(part, &r->cert, reterr);
+	if (rc >= 0)
+		rc = json_get_obj(o, "job", &part);
+	if (rc == 1)
+		rc = decode_job(part, r, reterr);
+	if (rc >= 0)
+		rc = json_get_obj(o, "error", &part);
+	if (rc == 1)
+		rc = decode_error(part, &r->error, reterr);
+	if (rc < 0 && reterr && reterr->code == 0)
+		err_set(reterr, -EBADMSG, "certificate, job and error must be objects");
+	return rc;
+}
+
+static int decode_head(const char *name, const struct json *o, struct record *r, struct err *reterr)
+{
+	int64_t version = 0;
+	const char *s = NULL;
+
+	if (json_get_i64(o, "version", &version) != 1 || version < 1)
+		return err_set(reterr, -EBADMSG, "version: missing");
+	if (version > RECORD_VERSION)
+		return err_set(reterr, -ENOTSUP, "version %lld is newer than this program knows (%d)",
+			       (long long)version, RECORD_VERSION);
+	if (json_get_str(o, "name", &s) != 1 || strcmp(s, name) != 0)
+		return err_set(reterr, -EBADMSG, "name: is not \"%s\"", name);
+	if (json_get_bool(o, "held", &r->held) != 1)
+		return err_set(reterr, -EBADMSG, "held: missing");
+	if (get_uint(o, "clean_attempts", &r->clean_attempts, reterr) < 0)
+		return -EBADMSG;
+	return get_time(o, "clean_at", &r->clean_at, reterr);
+}
+
+int record_decode(const char *name, const char *text, size_t len, struct record **ret, struct err *reterr)
+{
+	_cleanup_(json_freep) struct json *o = NULL;
+	_cleanup_(record_freep) struct record *r = record_new(name);
+	int rc = json_parse(text, len, RECORD_TEXT_MAX, &o, reterr);
+
+	if (rc < 0)
+		return rc;
+	rc = decode_head(name, o, r, reterr);
+	if (rc >= 0)
+		rc = decode_parts(o, r, reterr);
+	if (rc >= 0)
+		rc = decode_lists(o, r, reterr);
+	if (rc < 0)
+		return rc;
+	*ret = TAKE_PTR(r);
+	return 0;
+}
