@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dvcertctl: one question to the daemon, one answer on stdout. What went wrong goes to stderr, and the exit code tells
+ * scripts (sysexits.h). Decides nothing: the daemon does. */
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/json.h"
+#include "config/load.h"
+#include "daemon/ctl/args.h"
+#include "daemon/ctl/client.h"
+#include "daemon/ctl/render.h"
+
+enum { EXIT_CODE_FAILED = 1, EXIT_CODE_USAGE = 64 };
+
+#define ANSWER_TIMEOUT_MS 60000 /* a reload of a large configuration is the slowest */
+#define OUTPUT_MAX	  (256u << 20)
+#define REQUEST_MAX	  (64u << 10) /* the daemon's limit for a line */
+
+/* Writes the text and reports a full disk or a closed pipe. */
+static int print(struct strbuf *sb, int exit_code)
+{
+	bool complete = strbuf_ok(sb);
+	if (fputs(strbuf_str(sb), stdout) == EOF || fflush(stdout) == EOF)
+		complete = false;
+	if (!complete)
+		fputs("dvcertctl: the answer could not be written in full\n", stderr);
+	return complete ? exit_code : EXIT_CODE_FAILED;
+}
+
+static struct render_options look_of_stdout(void)
+{
+	struct render_options o = { .now = clock_now() };
+	struct winsize size = { 0 };
+	const char *no_colour = getenv("NO_COLOR"); /* https://no-color.org: any value that is not empty */
+	if (!isatty(STDOUT_FILENO))
+		return o;
+	o.colour = !no_colour || *no_colour == '\0';
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0)
+		o.columns = size.ws_col;
+	return o;
+}
+
+/* Failures of our own look to a script like refusals of the daemon. */
+static int fail(const struct ctl_args *a, int exit_code, const char *text)
+{
+	fprintf(stderr, "dvcertctl: %s\n", text);
+	if (!a->json)
+		return exit_code;
+	_cleanup_(strbuf_done) struct strbuf out = STRBUF_INIT(OUTPUT_MAX);
+	_cleanup_(json_freep) struct json *j = json_new_obj();
+	json_set_i64(j, "code", exit_code);
+	json_set_str(j, "error", text);
+	render_json(j, &out);
+	return print(&out, exit_code);
+}
+
+static int refused(const struct ctl_args *a, const struct json *answer)
+{
+	_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT(OUTPUT_MAX), out = STRBUF_INIT(OUTPUT_MAX);
+	int64_t code = 0;
+	if (json_get_i64(answer, "code", &code) != 1 || code <= 0 || code > 125)
+		code = EXIT_CODE_FAILED;
+	render_refusal(answer, &text);
+	fprintf(stderr, "dvcertctl: %s", strbuf_str(&text));
+	if (!a->json)
+		return (int)code;
+	render_json(answer, &out);
+	return print(&out, (int)code);
+}
+
+static int show_answer(const struct ctl_args *a, const char *text, size_t len)
+{
+	_cleanup_(strbuf_done) struct strbuf out = STRBUF_INIT(OUTPUT_MAX);
+	_cleanup_(json_freep) struct json *answer = NULL;
+	struct err e = ERR_INIT;
+	bool ok = false;
+	if (json_parse(text, len, CLIENT_ANSWER_MAX, &answer, &e) < 0) {
+		err_prefix(&e, "dvcertd's answer");
+		return fail(a, EXIT_CODE_FAILED, e.text);
+	}
+	if (json_get_bool(answer, "ok", &ok) != 1 || !ok)
+		return refused(a, answer);
+	if (a->json) {
+		render_json(answer, &out);
+	} else {
+		struct render_options o = look_of_stdout();
+		a->verb->render(answer, &o, &out);
+	}
+	return print(&out, a->verb->exit_code ? a->verb->exit_code(answer) : 0);
+}
+
+static int run(const struct ctl_args *a)
+{
+	_cleanup_free_ char *default_socket = a->socket ? NULL : config_default_socket();
+	_cleanup_(strbuf_done) struct strbuf request = STRBUF_INIT(REQUEST_MAX);
+	_cleanup_free_ char *text = NULL;
+	size_t len = 0;
+	struct err e = ERR_INIT;
+	int64_t timeout_ms = ANSWER_TIMEOUT_MS + (a->verb->has_timeout ? a->timeout * 1000 : 0);
+	ctl_args_request(a, &request);
+	if (!strbuf_ok(&request))
+		return fail(a, EXIT_CODE_USAGE, "too many names for one request (64 KiB)");
+	int r = client_call(a->socket ? a->socket : default_socket, strbuf_str(&request), timeout_ms, &text,
+			    &len, &e);
+	if (r < 0)
+		return fail(a, client_exit_code(r), e.text);
+	return show_answer(a, text, len);
+}
+
+int main(int argc, char **argv)
+{
+	struct ctl_args a;
+	struct err e = ERR_INIT;
+	if (ctl_args_parse(argc, argv, &a, &e) < 0) {
+		fprintf(stderr, "dvcertctl: %s\n", e.text);
+		return EXIT_CODE_USAGE;
+	}
+	if (a.action == CTL_RUN)
+		return run(&a);
+	_cleanup_(strbuf_done) struct strbuf out = STRBUF_INIT(OUTPUT_MAX);
+	if (a.action == CTL_HELP)
+		ctl_args_help(&out);
+	else
+		strbuf_adds(&out, "dvcertctl " DVCERT_VERSION "\n");
+	return print(&out, 0);
+}

@@ -1,0 +1,582 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tables and lines. The widths are counted in characters, which is right for host names (always ASCII) and for the
+ * daemon's own texts; the column that holds text of others is the last one, so that it cannot push anything aside. */
+#include "daemon/ctl/render.h"
+
+#include <string.h>
+
+#include "common/mem.h"
+#include "common/str.h"
+#include "common/timefmt.h"
+
+#define CELL_MAX 8192u
+
+/* ---- reading ---- */
+
+static const char *text_of(const struct json *j, const char *key, const char *otherwise)
+{
+	const char *s = NULL;
+	return json_get_str(j, key, &s) == 1 ? s : otherwise;
+}
+
+static int64_t number_of(const struct json *j, const char *key)
+{
+	int64_t n = 0;
+	return json_get_i64(j, key, &n) == 1 ? n : 0;
+}
+
+static const struct json *list_of(const struct json *j, const char *key)
+{
+	const struct json *l = NULL;
+	return json_get_arr(j, key, &l) == 1 ? l : NULL;
+}
+
+static int64_t time_of(const struct json *j, const char *key)
+{
+	int64_t at = 0;
+	const char *s = text_of(j, key, NULL);
+	return s && timefmt_parse_rfc3339(s, &at) == 0 ? at : 0;
+}
+
+/* ---- writing ---- */
+
+static void add_escaped(struct strbuf *sb, const char *s)
+{
+	size_t len = MIN(strlen(s), CELL_MAX), out_len = 4 * len + 1;
+	_cleanup_free_ char *out = xmalloc(out_len);
+	strbuf_adds(sb, str_escape(s, len, out, out_len));
+}
+
+/* "in 3h 2m", "2d 1h ago", "now"; "-" for no time at all. */
+static void add_relative(struct strbuf *sb, int64_t at, int64_t now)
+{
+	char buf[STR_DURATION_MAX];
+	if (at == 0)
+		strbuf_adds(sb, "-");
+	else if (at == now)
+		strbuf_adds(sb, "now");
+	else if (at > now)
+		strbuf_addf(sb, "in %s", str_format_duration_human(at - now, buf));
+	else
+		strbuf_addf(sb, "%s ago", str_format_duration_human(now - at, buf));
+}
+
+/* A value of any type on one line: strings bare, lists of them with blanks between, the rest as JSON. */
+static void add_value(struct strbuf *sb, const struct json *v)
+{
+	if (json_str(v)) {
+		add_escaped(sb, json_str(v));
+	} else if (json_type(v) == JSON_ARRAY) {
+		for (size_t i = 0; i < json_arr_len(v); i++) {
+			strbuf_adds(sb, i ? " " : "");
+			add_value(sb, json_arr_at(v, i));
+		}
+	} else if (json_type(v) == JSON_NULL) {
+		strbuf_adds(sb, "-");
+	} else {
+		_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT(CELL_MAX);
+		json_write(v, 0, &text);
+		add_escaped(sb, strbuf_str(&text));
+	}
+}
+
+/* "code: message" of an error object; nothing for null. */
+static void add_error(struct strbuf *sb, const struct json *error)
+{
+	const char *code = text_of(error, "code", ""), *message = text_of(error, "message", "");
+	add_escaped(sb, code);
+	if (*code && *message)
+		strbuf_adds(sb, ": ");
+	add_escaped(sb, message);
+}
+
+/* ---- states ---- */
+
+/* Most urgent first; `valid` sorts by expiry. A state that this program does not know yet stands before it. */
+static const struct state_look {
+	const char *name;
+	const char *colour;
+} states[] = {
+	{ "failed", "\033[1;31m" },
+	{ "retrying", "\033[33m" },
+	{ "pending", "\033[36m" },
+	{ "deploying", "\033[36m" },
+	{ "new", "" },
+	{ "valid", "\033[32m" },
+};
+enum { STATE_VALID = ARRAY_SIZE(states) - 1 };
+
+static size_t state_rank(const char *state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(states); i++) {
+		if (strcmp(states[i].name, state) == 0)
+			return i;
+	}
+	return STATE_VALID - 1;
+}
+
+static const char *state_colour(const char *state)
+{
+	size_t i = state_rank(state);
+	return strcmp(states[i].name, state) == 0 ? states[i].colour : "";
+}
+
+/* ---- status ---- */
+
+enum { COL_NAME, COL_STATE, COL_NEXT, COL_EXPIRES, COL_PROBLEM, COL_NR };
+static const char *const headings[COL_NR] = { "NAME", "STATE", "NEXT", "EXPIRES", "PROBLEM" };
+
+struct row {
+	size_t rank;
+	int64_t expires;
+	char *state; /* as sent, for colours and counts */
+	char *cell[COL_NR];
+};
+
+static char *cell_next(const struct json *d, int64_t now)
+{
+	_cleanup_(strbuf_done) struct strbuf sb = STRBUF_INIT(5 * CELL_MAX);
+	const struct json *next = json_get(d, "next");
+	const char *phase = text_of(d, "phase", NULL), *action = text_of(next, "action", NULL);
+	int64_t at = time_of(next, "at");
+	add_escaped(&sb, action ? action : phase ? phase : at ? "" : "-");
+	if (at) {
+		strbuf_adds(&sb, sb.len ? " " : "");
+		add_relative(&sb, at, now);
+	}
+	return strbuf_take(&sb);
+}
+
+static char *cell_problem(const struct json *d)
+{
+	_cleanup_(strbuf_done) struct strbuf sb = STRBUF_INIT(9 * CELL_MAX);
+	add_error(&sb, json_get(d, "error"));
+	int64_t attempts = number_of(json_get(d, "error"), "attempts");
+	if (sb.len && attempts > 1)
+		strbuf_addf(&sb, " (%lld attempts)", (long long)attempts);
+	const struct json *targets = list_of(d, "deploy");
+	for (size_t i = 0; i < json_arr_len(targets) && !sb.len; i++) {
+		const char *error = text_of(json_arr_at(targets, i), "error", NULL);
+		if (!error)
+			continue;
+		add_escaped(&sb, text_of(json_arr_at(targets, i), "target", "-"));
+		strbuf_adds(&sb, ": ");
+		add_escaped(&sb, error);
+	}
+	return strbuf_take(&sb);
+}
+
+static char *cell_text(const char *s)
+{
+	_cleanup_(strbuf_done) struct strbuf sb = STRBUF_INIT(4 * CELL_MAX);
+	add_escaped(&sb, s);
+	return strbuf_take(&sb);
+}
+
+static char *cell_time(int64_t at, int64_t now)
+{
+	_cleanup_(strbuf_done) struct strbuf sb = STRBUF_INIT(64);
+	add_relative(&sb, at, now);
+	return strbuf_take(&sb);
+}
+
+static void row_init(struct row *row, const struct json *d, int64_t now)
+{
+	const char *state = text_of(d, "state", "-");
+	row->rank = state_rank(state);
+	row->expires = time_of(d, "not_after");
+	row->state = xstrdup(state);
+	row->cell[COL_NAME] = cell_text(text_of(d, "name", "-"));
+	row->cell[COL_STATE] = cell_text(state);
+	row->cell[COL_NEXT] = cell_next(d, now);
+	row->cell[COL_EXPIRES] = cell_time(row->expires, now);
+	row->cell[COL_PROBLEM] = cell_problem(d);
+}
+
+static void row_done(struct row *row)
+{
+	free(row->state);
+	for (size_t i = 0; i < COL_NR; i++)
+		free(row->cell[i]);
+}
+
+static int row_compare(const void *pa, const void *pb)
+{
+	const struct row *a = pa, *b = pb;
+	if (a->rank != b->rank)
+		return a->rank < b->rank ? -1 : 1;
+	if (a->rank == STATE_VALID && a->expires != b->expires)
+		return a->expires < b->expires ? -1 : 1;
+	return strcmp(a->cell[COL_NAME], b->cell[COL_NAME]);
+}
+
+/* Characters, not bytes: continuation bytes of UTF-8 do not count. */
+static size_t text_width(const char *s)
+{
+	size_t n = 0;
+	for (; *s; s++)
+		n += ((unsigned char)*s & 0xc0) != 0x80;
+	return n;
+}
+
+/* Appends at most width characters; what is cut off is shown by "..." (width 0: no limit). */
+static void add_cut(struct strbuf *sb, const char *s, size_t width)
+{
+	if (width == 0 || text_width(s) <= width) {
+		strbuf_adds(sb, s);
+		return;
+	}
+	size_t keep = width > 3 ? width - 3 : 0, bytes = 0;
+	for (size_t n = 0; s[bytes]; bytes++) {
+		n += ((unsigned char)s[bytes] & 0xc0) != 0x80;
+		if (n > keep)
+			break;
+	}
+	strbuf_add(sb, s, bytes);
+	strbuf_adds(sb, "...");
+}
+
+static void add_line(struct strbuf *sb, const char *const cells[COL_NR], const size_t width[COL_NR],
+		     const char *colour, unsigned columns)
+{
+	size_t used = 0;
+	for (size_t i = 0; i < COL_PROBLEM; i++) {
+		bool last = i == COL_EXPIRES && *cells[COL_PROBLEM] == '\0';
+		bool paint = i == COL_STATE && *colour;
+		strbuf_addf(sb, "%s%s%s", paint ? colour : "", cells[i], paint ? "\033[0m" : "");
+		for (size_t n = text_width(cells[i]); n < width[i] + 2 && !last; n++)
+			strbuf_addc(sb, ' ');
+		used += width[i] + 2;
+	}
+	/* On a narrow terminal the problem keeps a readable share and wraps. */
+	size_t room = columns > used + 20 ? columns - used : 0;
+	add_cut(sb, cells[COL_PROBLEM], room);
+	strbuf_addc(sb, '\n');
+}
+
+/* "3 domains: 1 failed, 2 valid" */
+static void add_counts(struct strbuf *sb, const struct row *rows, size_t n_rows)
+{
+	size_t counted = 0;
+	strbuf_addf(sb, "%zu domain%s", n_rows, n_rows == 1 ? "" : "s");
+	for (size_t s = 0; s <= ARRAY_SIZE(states); s++) {
+		size_t n = 0;
+		for (size_t i = 0; i < n_rows && s < ARRAY_SIZE(states); i++)
+			n += strcmp(rows[i].state, states[s].name) == 0;
+		if (s == ARRAY_SIZE(states))
+			n = n_rows - counted;
+		if (n == 0)
+			continue;
+		strbuf_addf(sb, "%s%zu %s", counted ? ", " : ": ", n,
+			    s < ARRAY_SIZE(states) ? states[s].name : "other");
+		counted += n;
+	}
+	strbuf_addc(sb, '\n');
+}
+
+void render_status(const struct json *answer, const struct render_options *o, struct strbuf *sb)
+{
+	const struct json *domains = list_of(answer, "domains");
+	size_t n_rows = json_arr_len(domains), width[COL_NR] = { 0 };
+	_cleanup_free_ struct row *rows = xcalloc(n_rows + 1, sizeof(*rows));
+	for (size_t c = 0; c < COL_NR; c++)
+		width[c] = text_width(headings[c]);
+	for (size_t i = 0; i < n_rows; i++) {
+		row_init(&rows[i], json_arr_at(domains, i), o->now);
+		for (size_t c = 0; c < COL_NR; c++)
+			width[c] = MAX(width[c], text_width(rows[i].cell[c]));
+	}
+	if (n_rows > 0) {
+		qsort(rows, n_rows, sizeof(*rows), row_compare);
+		add_line(sb, headings, width, "", o->columns);
+	}
+	for (size_t i = 0; i < n_rows; i++) {
+		const char *cells[COL_NR];
+		for (size_t c = 0; c < COL_NR; c++)
+			cells[c] = rows[i].cell[c];
+		add_line(sb, cells, width, o->colour ? state_colour(rows[i].state) : "", o->columns);
+	}
+	add_counts(sb, rows, n_rows);
+	for (size_t i = 0; i < n_rows; i++)
+		row_done(&rows[i]);
+}
+
+/* ---- show ---- */
+
+#define LABEL_WIDTH 14
+
+static void add_label(struct strbuf *sb, const char *label)
+{
+	strbuf_addf(sb, "  %-*s  ", LABEL_WIDTH, label);
+}
+
+static void add_time_fact(struct strbuf *sb, const char *label, const char *what, int64_t at, int64_t now)
+{
+	char buf[TIMEFMT_MAX];
+	if (at == 0)
+		return;
+	add_label(sb, label);
+	add_escaped(sb, what);
+	strbuf_addf(sb, "%s%s (", *what ? " " : "", timefmt_rfc3339(at, buf));
+	add_relative(sb, at, now);
+	strbuf_adds(sb, ")\n");
+}
+
+static int add_file(const char *key, const struct json *val, void *arg)
+{
+	struct strbuf *sb = arg;
+	add_label(sb, "");
+	strbuf_addf(sb, "%-9s  ", key);
+	add_value(sb, val);
+	strbuf_addc(sb, '\n');
+	return 0;
+}
+
+static void add_targets(struct strbuf *sb, const struct json *targets, int64_t now)
+{
+	for (size_t i = 0; i < json_arr_len(targets); i++) {
+		const struct json *t = json_arr_at(targets, i);
+		add_label(sb, i == 0 ? "deploy" : "");
+		add_escaped(sb, text_of(t, "target", "-"));
+		strbuf_adds(sb, "  ");
+		add_escaped(sb, text_of(t, "state", "-"));
+		if (time_of(t, "at")) {
+			strbuf_adds(sb, "  ");
+			add_relative(sb, time_of(t, "at"), now);
+		}
+		if (number_of(t, "attempts") > 1)
+			strbuf_addf(sb, "  (%lld attempts)", (long long)number_of(t, "attempts"));
+		if (json_type(json_get(t, "error")) != JSON_NULL) {
+			strbuf_adds(sb, "  ");
+			if (json_type(json_get(t, "error")) == JSON_OBJECT)
+				add_error(sb, json_get(t, "error"));
+			else
+				add_value(sb, json_get(t, "error"));
+		}
+		strbuf_addc(sb, '\n');
+	}
+}
+
+static void add_facts(struct strbuf *sb, const struct json *d)
+{
+	static const struct {
+		const char *label, *key;
+	} facts[] = {
+		{ "names", "names" },
+		{ "common name", "common_name" },
+		{ "product", "product" },
+		{ "key", "key" },
+		{ "validation", "dcv" },
+		{ "phase", "phase" },
+		{ "reference", "reference" },
+		{ "order", "order_id" },
+		{ "certificate", "certificate_id" },
+		{ "serial", "serial" },
+		{ "generation", "generation" },
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(facts); i++) {
+		const struct json *v = json_get(d, facts[i].key);
+		if (json_type(v) == JSON_NULL)
+			continue;
+		add_label(sb, facts[i].label);
+		add_value(sb, v);
+		strbuf_addc(sb, '\n');
+	}
+}
+
+void render_show(const struct json *answer, const struct render_options *o, struct strbuf *sb)
+{
+	const struct json *d = json_get(answer, "domain"), *next = json_get(d, "next"),
+			  *error = json_get(d, "error");
+	const char *state = text_of(d, "state", "-"), *colour = o->colour ? state_colour(state) : "";
+	add_escaped(sb, text_of(d, "name", "-"));
+	strbuf_addf(sb, ": %s", colour);
+	add_escaped(sb, state);
+	strbuf_addf(sb, "%s\n", *colour ? "\033[0m" : "");
+	add_facts(sb, d);
+	add_time_fact(sb, "valid from", "", time_of(d, "not_before"), o->now);
+	add_time_fact(sb, "valid until", "", time_of(d, "not_after"), o->now);
+	add_time_fact(sb, "plan ends", "", time_of(d, "order_valid_until"), o->now);
+	add_time_fact(sb, "token expires", "", time_of(d, "dcv_token_expires_at"), o->now);
+	add_time_fact(sb, "next", text_of(next, "action", ""), time_of(next, "at"), o->now);
+	if (json_type(json_get(d, "files")) == JSON_OBJECT) {
+		strbuf_adds(sb, "  files\n");
+		(void)json_each(json_get(d, "files"), add_file, sb);
+	}
+	add_targets(sb, list_of(d, "deploy"), o->now);
+	if (json_type(error) == JSON_OBJECT) {
+		add_label(sb, "problem");
+		add_error(sb, error);
+		strbuf_addc(sb, '\n');
+		add_time_fact(sb, "since", "", time_of(error, "at"), o->now);
+		if (number_of(error, "attempts") > 0)
+			strbuf_addf(sb, "  %-*s  %lld\n", LABEL_WIDTH, "attempts",
+				    (long long)number_of(error, "attempts"));
+	}
+	for (size_t i = 0; i < json_arr_len(list_of(d, "warnings")); i++) {
+		add_label(sb, "warning");
+		add_value(sb, json_arr_at(list_of(d, "warnings"), i));
+		strbuf_addc(sb, '\n');
+	}
+}
+
+/* ---- the other verbs ---- */
+
+void render_history(const struct json *answer, const struct render_options *o, struct strbuf *sb)
+{
+	const struct json *events = list_of(answer, "history");
+	for (size_t i = 0; i < json_arr_len(events); i++) {
+		const struct json *e = json_arr_at(events, i);
+		char buf[TIMEFMT_MAX];
+		strbuf_addf(sb, "%s  ", timefmt_rfc3339(time_of(e, "at"), buf));
+		add_escaped(sb, text_of(e, "event", "-"));
+		if (*text_of(e, "message", "")) {
+			strbuf_adds(sb, "  ");
+			add_escaped(sb, text_of(e, "message", ""));
+		}
+		strbuf_addc(sb, '\n');
+	}
+	if (json_arr_len(events) == 0)
+		strbuf_adds(sb, "nothing has happened yet\n");
+	(void)o;
+}
+
+void render_renew(const struct json *answer, const struct render_options *o, struct strbuf *sb)
+{
+	const struct json *accepted = list_of(answer, "accepted"), *refused = list_of(answer, "refused");
+	for (size_t i = 0; i < json_arr_len(accepted); i++) {
+		add_value(sb, json_arr_at(accepted, i));
+		strbuf_adds(sb, ": renewal started\n");
+	}
+	for (size_t i = 0; i < json_arr_len(refused); i++) {
+		add_escaped(sb, text_of(json_arr_at(refused, i), "name", "-"));
+		strbuf_adds(sb, ": refused: ");
+		add_escaped(sb, text_of(json_arr_at(refused, i), "reason", "-"));
+		strbuf_addc(sb, '\n');
+	}
+	if (json_arr_len(accepted) + json_arr_len(refused) == 0)
+		strbuf_adds(sb, "nothing to do\n");
+	(void)o;
+}
+
+void render_wait(const struct json *answer, const struct render_options *o, struct strbuf *sb)
+{
+	const struct json *domains = list_of(answer, "domains");
+	for (size_t i = 0; i < json_arr_len(domains); i++) {
+		const struct json *d = json_arr_at(domains, i), *error = json_get(d, "error");
+		const char *state = text_of(d, "state", "-"), *colour = o->colour ? state_colour(state) : "";
+		add_escaped(sb, text_of(d, "name", "-"));
+		strbuf_addf(sb, ": %s", colour);
+		add_escaped(sb, state);
+		strbuf_adds(sb, *colour ? "\033[0m" : "");
+		if (json_type(error) != JSON_NULL) {
+			strbuf_adds(sb, ": ");
+			if (json_type(error) == JSON_OBJECT)
+				add_error(sb, error);
+			else
+				add_value(sb, error);
+		}
+		strbuf_addc(sb, '\n');
+	}
+	if (strcmp(text_of(answer, "result", ""), "timeout") == 0)
+		strbuf_adds(sb, "not valid yet: gave up waiting (dvcertd goes on)\n");
+}
+
+void render_reload(const struct json *answer, const struct render_options *o, struct strbuf *sb)
+{
+	const char *restart = text_of(answer, "restart_needed", "");
+	strbuf_addf(sb, "reloaded: %lld added, %lld removed, %lld changed\n",
+		    (long long)number_of(answer, "added"), (long long)number_of(answer, "removed"),
+		    (long long)number_of(answer, "changed"));
+	if (*restart) {
+		strbuf_adds(sb, "takes effect at the next start only: ");
+		add_escaped(sb, restart);
+		strbuf_addc(sb, '\n');
+	}
+	(void)o;
+}
+
+void render_refusal(const struct json *answer, struct strbuf *sb)
+{
+	const struct json *problems = list_of(answer, "problems");
+	add_escaped(sb, text_of(answer, "error", "refused without a reason"));
+	strbuf_addc(sb, '\n');
+	for (size_t i = 0; i < json_arr_len(problems); i++) {
+		add_value(sb, json_arr_at(problems, i));
+		strbuf_addc(sb, '\n');
+	}
+}
+
+/* ---- JSON ---- */
+
+struct json_walk {
+	struct strbuf *sb;
+	int depth;
+	bool first;
+};
+
+static void walk_value(const struct json *v, int depth, struct strbuf *sb);
+
+static void walk_separator(struct json_walk *w)
+{
+	strbuf_adds(w->sb, w->first ? "\n" : ",\n");
+	w->first = false;
+	strbuf_addf(w->sb, "%*s", 2 * (w->depth + 1), "");
+}
+
+/* The key as a JSON string: what the writer makes of a list of one, without the brackets. */
+static void walk_key(const char *key, struct strbuf *sb)
+{
+	_cleanup_(json_freep) struct json *list = json_new_arr();
+	_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT(8 * CELL_MAX);
+	json_add_str(list, key);
+	json_write(list, 0, &text);
+	const char *s = strbuf_str(&text), *from = strchr(s, '"'), *to = strrchr(s, '"');
+	if (from && to > from)
+		strbuf_add(sb, from, (size_t)(to - from) + 1);
+}
+
+static int walk_member(const char *key, const struct json *val, void *arg)
+{
+	struct json_walk *w = arg;
+	if (w->depth == 0 && strcmp(key, "ok") == 0)
+		return 0;
+	walk_separator(w);
+	walk_key(key, w->sb);
+	strbuf_adds(w->sb, ": ");
+	walk_value(val, w->depth + 1, w->sb);
+	return 0;
+}
+
+static void walk_list(const struct json *v, struct json_walk *w)
+{
+	for (size_t i = 0; i < json_arr_len(v); i++) {
+		walk_separator(w);
+		walk_value(json_arr_at(v, i), w->depth + 1, w->sb);
+	}
+}
+
+/* Recursion is bounded by JSON_DEPTH_MAX, which the parser has enforced. */
+static void walk_value(const struct json *v, int depth, struct strbuf *sb)
+{
+	struct json_walk w = { .sb = sb, .depth = depth, .first = true };
+	bool object = json_type(v) == JSON_OBJECT, list = json_type(v) == JSON_ARRAY;
+	if (!object && !list) {
+		json_write(v, 0, sb);
+		return;
+	}
+	strbuf_addc(sb, object ? '{' : '[');
+	if (object)
+		(void)json_each(v, walk_member, &w);
+	else
+		walk_list(v, &w);
+	if (!w.first)
+		strbuf_addf(sb, "\n%*s", 2 * depth, "");
+	strbuf_addc(sb, object ? '}' : ']');
+}
+
+void render_json(const struct json *answer, struct strbuf *sb)
+{
+	walk_value(answer, 0, sb);
+	strbuf_addc(sb, '\n');
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The daemon's answers for people, and for scripts. Pure: no terminal, no clock, no output. Text of others is escaped, so
+ * that nothing the CA says can steer a terminal. Members that are missing or of another type are shown as "-". */
+#pragma once
+
+#include "common/json.h"
+#include "common/strbuf.h"
+
+struct render_options {
+	int64_t now;
+	bool colour;
+	unsigned columns; /* width of the terminal; 0: never cut */
+};
+
+/* Each appends whole lines. answer is the daemon's object with "ok": true. */
+typedef void render_fn(const struct json *answer, const struct render_options *o, struct strbuf *sb);
+
+/* NAME STATE NEXT EXPIRES PROBLEM, most urgent first, and a line with counts. */
+void render_status(const struct json *answer, const struct render_options *o, struct strbuf *sb);
+/* Everything about one domain, one fact per line. */
+void render_show(const struct json *answer, const struct render_options *o, struct strbuf *sb);
+/* One line per event, in the daemon's order. */
+void render_history(const struct json *answer, const struct render_options *o, struct strbuf *sb);
+/* One line per domain that was accepted, refused or waited for; what a reload changed. */
+void render_renew(const struct json *answer, const struct render_options *o, struct strbuf *sb);
+void render_wait(const struct json *answer, const struct render_options *o, struct strbuf *sb);
+void render_reload(const struct json *answer, const struct render_options *o, struct strbuf *sb);
+
+/* The answer as JSON with an indentation of two, without "ok". Valid JSON whatever the strings hold. */
+void render_json(const struct json *answer, struct strbuf *sb);
+
+/* "error", then "problems" one per line, of an answer with "ok": false. */
+void render_refusal(const struct json *answer, struct strbuf *sb);

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The answers as people and scripts see them, and one question over a real socket. */
+#include "daemon/ctl/render.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <cmocka.h>
+
+#include "common/mem.h"
+#include "common/timefmt.h"
+#include "daemon/ctl/client.h"
+
+/* 2026-11-21T08:00:00Z */
+#define NOW 1795248000
+
+static char *render(render_fn *fn, const char *text, bool colour, unsigned columns)
+{
+	_cleanup_(json_freep) struct json *j = NULL;
+	_cleanup_(strbuf_done) struct strbuf sb = STRBUF_INIT(1u << 20);
+	struct render_options o = { .now = NOW, .colour = colour, .columns = columns };
+	struct err e = ERR_INIT;
+	if (json_parse(text, strlen(text), 1u << 20, &j, &e) != 0)
+		fail_msg("%s", e.text);
+	fn(j, &o, &sb);
+	assert_true(strbuf_ok(&sb));
+	return strbuf_take(&sb);
+}
+
+static void renders(render_fn *fn, const char *text, const char *expected)
+{
+	_cleanup_free_ char *s = render(fn, text, false, 0);
+	assert_string_equal(s, expected);
+}
+
+static void test_now_is_what_it_says(void **state)
+{
+	char buf[TIMEFMT_MAX];
+	(void)state;
+	assert_string_equal(timefmt_rfc3339(NOW, buf), "2026-11-21T08:00:00Z");
+}
+
+static const char fleet[] =
+	"{\"ok\":true,\"version\":1,\"domains\":["
+	"{\"name\":\"late.jp\",\"state\":\"valid\",\"not_after\":\"2027-06-01T08:00:00Z\","
+	"\"next\":{\"action\":\"reissue\",\"at\":\"2027-04-29T08:00:00Z\"},\"error\":null},"
+	"{\"name\":\"soon.jp\",\"state\":\"valid\",\"not_after\":\"2026-11-22T08:00:00Z\",\"next\":null,"
+	"\"error\":null},"
+	"{\"name\":\"new.jp\",\"state\":\"new\",\"next\":null,\"error\":null},"
+	"{\"name\":\"deploying.jp\",\"state\":\"deploying\",\"not_after\":\"2027-06-01T08:00:00Z\",\"next\":"
+	"null,"
+	"\"deploy\":[{\"target\":\"scutum:deploying.jp\",\"state\":\"retrying\",\"error\":\"503\"}],"
+	"\"error\":null},"
+	"{\"name\":\"pending.jp\",\"state\":\"pending\",\"phase\":\"check\",\"next\":{\"at\":\"2026-11-21T08:"
+	"00:05Z\"},"
+	"\"error\":null},"
+	"{\"name\":\"retrying.jp\",\"state\":\"retrying\",\"next\":{\"action\":\"order\",\"at\":\"2026-11-"
+	"21T11:02:00Z\"},"
+	"\"error\":{\"code\":\"connect\",\"message\":\"no route\",\"attempts\":3}},"
+	"{\"name\":\"failed.jp\",\"state\":\"failed\",\"not_after\":\"2026-11-19T07:00:00Z\",\"next\":null,"
+	"\"error\":{\"code\":\"csr_invalid\",\"message\":\"bad \\u001b[31mred\",\"attempts\":1}}]}";
+
+static void test_status_is_sorted_by_urgency(void **state)
+{
+	(void)state;
+	renders(render_status, fleet,
+		"NAME          STATE      NEXT             EXPIRES    PROBLEM\n"
+		"failed.jp     failed     -                2d 1h ago  csr_invalid: bad \\x1b[31mred\n"
+		"retrying.jp   retrying   order in 3h 2m   -          connect: no route (3 attempts)\n"
+		"pending.jp    pending    check in 5s      -\n"
+		"deploying.jp  deploying  -                in 192d    scutum:deploying.jp: 503\n"
+		"new.jp        new        -                -\n"
+		"soon.jp       valid      -                in 1d\n"
+		"late.jp       valid      reissue in 159d  in 192d\n"
+		"7 domains: 1 failed, 1 retrying, 1 pending, 1 deploying, 1 new, 2 valid\n");
+}
+
+static void test_status_of_nothing(void **state)
+{
+	(void)state;
+	renders(render_status, "{\"ok\":true,\"domains\":[]}", "0 domains\n");
+	renders(render_status, "{\"ok\":true}", "0 domains\n");
+}
+
+static void test_status_survives_strange_answers(void **state)
+{
+	(void)state;
+	renders(render_status,
+		"{\"domains\":[{\"name\":7,\"state\":null,\"not_after\":\"soon\",\"next\":[],\"error\":\"x\"}"
+		",4,"
+		"{\"name\":\"a.jp\",\"state\":\"dreaming\"}]}",
+		"NAME  STATE     NEXT  EXPIRES  PROBLEM\n"
+		"-     -         -     -\n"
+		"-     -         -     -\n"
+		"a.jp  dreaming  -     -\n"
+		"3 domains: 3 other\n");
+}
+
+static void test_colour_only_when_asked(void **state)
+{
+	_cleanup_free_ char *with = render(render_status, fleet, true, 0);
+	_cleanup_free_ char *without = render(render_status, fleet, false, 0);
+	(void)state;
+	assert_non_null(strstr(with, "failed.jp     \033[1;31mfailed\033[0m     -"));
+	assert_non_null(strstr(with, "soon.jp       \033[32mvalid\033[0m      -"));
+	assert_null(strchr(without, '\033'));
+}
+
+static void test_narrow_terminal_cuts_the_problem(void **state)
+{
+	_cleanup_free_ char *s = render(render_status, fleet, false, 80);
+	(void)state;
+	assert_non_null(strstr(s, "connect: no route (3 att...\n"));
+	for (char *line = s, *end; (end = strchr(line, '\n')); line = end + 1)
+		assert_true(end - line <= 80);
+}
+
+static void test_show(void **state)
+{
+	(void)state;
+	renders(render_show,
+		"{\"ok\":true,\"domain\":{\"name\":\"www.jp\",\"state\":\"retrying\",\"names\":[\"www.jp\","
+		"\"jp.jp\"],"
+		"\"phase\":\"check\",\"product\":\"ssl_dv_geotrust\",\"key\":\"rsa "
+		"2048\",\"dcv\":\"http-token\","
+		"\"order_id\":112233,\"serial\":\"0a1b\",\"not_after\":\"2026-11-22T08:00:00Z\","
+		"\"generation\":2,"
+		"\"files\":{\"cert\":\"/l/cert.pem\",\"privkey\":\"/l/privkey.pem\"},"
+		"\"next\":{\"action\":\"check\",\"at\":\"2026-11-21T08:00:00Z\"},"
+		"\"deploy\":[{\"target\":\"scutum:www.jp\",\"state\":\"done\",\"at\":\"2026-11-21T07:00:"
+		"00Z\","
+		"\"attempts\":1,\"error\":null},{\"target\":\"scutum:b\",\"state\":\"retrying\",\"attempts\":"
+		"4,"
+		"\"error\":{\"code\":\"Invalid Key\",\"message\":\"no\"}}],"
+		"\"error\":{\"code\":\"dns\",\"message\":\"gone\",\"at\":\"2026-11-21T07:59:00Z\","
+		"\"attempts\":2},"
+		"\"warnings\":[\"webroot\\nis shared\"]}}",
+		"www.jp: retrying\n"
+		"  names           www.jp jp.jp\n"
+		"  product         ssl_dv_geotrust\n"
+		"  key             rsa 2048\n"
+		"  validation      http-token\n"
+		"  phase           check\n"
+		"  order           112233\n"
+		"  serial          0a1b\n"
+		"  generation      2\n"
+		"  valid until     2026-11-22T08:00:00Z (in 1d)\n"
+		"  next            check 2026-11-21T08:00:00Z (now)\n"
+		"  files\n"
+		"                  cert       /l/cert.pem\n"
+		"                  privkey    /l/privkey.pem\n"
+		"  deploy          scutum:www.jp  done  1h ago\n"
+		"                  scutum:b  retrying  (4 attempts)  Invalid Key: no\n"
+		"  problem         dns: gone\n"
+		"  since           2026-11-21T07:59:00Z (1m ago)\n"
+		"  attempts        2\n"
+		"  warning         webroot\\x0ais shared\n");
+	renders(render_show, "{\"ok\":true}", "-: -\n");
+}
+
+static void test_small_answers(void **state)
+{
+	(void)state;
+	renders(render_history,
+		"{\"history\":[{\"at\":\"2026-11-21T08:00:00Z\",\"event\":\"order-placed\",\"message\":"
+		"\"order 1\"},"
+		"{\"at\":\"2026-11-21T08:00:09Z\",\"event\":\"issued\"}]}",
+		"2026-11-21T08:00:00Z  order-placed  order 1\n2026-11-21T08:00:09Z  issued\n");
+	renders(render_history, "{\"history\":[]}", "nothing has happened yet\n");
+	renders(render_renew,
+		"{\"accepted\":[\"a.jp\"],\"refused\":[{\"name\":\"b.jp\",\"reason\":\"not managed\"}]}",
+		"a.jp: renewal started\nb.jp: refused: not managed\n");
+	renders(render_renew, "{\"accepted\":[],\"refused\":[]}", "nothing to do\n");
+	renders(render_wait,
+		"{\"domains\":[{\"name\":\"a.jp\",\"state\":\"valid\",\"error\":null},{\"name\":\"b.jp\","
+		"\"state\":"
+		"\"pending\",\"error\":{\"code\":\"x\",\"message\":\"y\"}}],\"result\":\"timeout\"}",
+		"a.jp: valid\nb.jp: pending: x: y\nnot valid yet: gave up waiting (dvcertd goes on)\n");
+	renders(render_reload, "{\"reloaded\":true,\"added\":1,\"removed\":0,\"changed\":2}",
+		"reloaded: 1 added, 0 removed, 2 changed\n");
+	renders(render_reload, "{\"added\":0,\"removed\":0,\"changed\":0,\"restart_needed\":\"state_dir\"}",
+		"reloaded: 0 added, 0 removed, 0 changed\ntakes effect at the next start only: state_dir\n");
+}
+
+static void refusal(const struct json *answer, const struct render_options *o, struct strbuf *sb)
+{
+	(void)o;
+	render_refusal(answer, sb);
+}
+
+static void as_json(const struct json *answer, const struct render_options *o, struct strbuf *sb)
+{
+	(void)o;
+	render_json(answer, sb);
+}
+
+static void test_refusal(void **state)
+{
+	(void)state;
+	renders(refusal,
+		"{\"ok\":false,\"code\":78,\"error\":\"2 problems\",\"problems\":[\"a.yaml:1:1: "
+		"x\",\"a.yaml:2:1: y\"]}",
+		"2 problems\na.yaml:1:1: x\na.yaml:2:1: y\n");
+	renders(refusal, "{\"ok\":false}", "refused without a reason\n");
+}
+
+static void test_json_is_pretty_and_has_no_ok(void **state)
+{
+	(void)state;
+	renders(as_json,
+		"{\"ok\":true,\"version\":1,\"domains\":[{\"name\":\"a\",\"names\":[\"a\",\"b\"],\"error\":"
+		"null,\"ok\":false}],"
+		"\"empty\":{},\"none\":[],\"q\\\"k\":\"\\u0001\"}",
+		"{\n  \"version\": 1,\n  \"domains\": [\n    {\n      \"name\": \"a\",\n      \"names\": [\n "
+		"       \"a\",\n"
+		"        \"b\"\n      ],\n      \"error\": null,\n      \"ok\": false\n    }\n  ],\n  "
+		"\"empty\": {},\n"
+		"  \"none\": [],\n  \"q\\\"k\": \"\\u0001\"\n}\n");
+	renders(as_json, "{\"ok\":true}", "{}\n");
+}
+
+/* ---- client ---- */
+
+struct peer {
+	int listen_fd;
+	const char *answer; /* NULL: hang until the client leaves */
+	char got[256];
+};
+
+static void *peer_run(void *arg)
+{
+	struct peer *p = arg;
+	int fd = accept(p->listen_fd, NULL, NULL);
+	ssize_t n = recv(fd, p->got, sizeof(p->got) - 1, 0);
+	assert_true(n > 0);
+	if (p->answer)
+		(void)!send(fd, p->answer, strlen(p->answer), MSG_NOSIGNAL);
+	else
+		(void)!recv(fd, p->got, 1, 0);
+	close(fd);
+	return NULL;
+}
+
+struct place {
+	char dir[64];
+	char path[108];
+};
+
+static int place_make(void **state)
+{
+	struct place *p = xmalloc(sizeof(*p));
+	(void)snprintf(p->dir, sizeof(p->dir), "/tmp/test_render.XXXXXX");
+	assert_non_null(mkdtemp(p->dir));
+	(void)snprintf(p->path, sizeof(p->path), "%s/s", p->dir);
+	*state = p;
+	return 0;
+}
+
+static int place_remove(void **state)
+{
+	struct place *p = *state;
+	(void)unlink(p->path);
+	(void)rmdir(p->dir);
+	free(p);
+	return 0;
+}
+
+/* Asks a peer that gives this answer; the result of client_call, the answer in ret. */
+static int ask(const char *path, const char *answer, int64_t timeout_ms, char **ret, struct err *e)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	struct peer peer = { .answer = answer };
+	size_t len = 0;
+	pthread_t thread;
+	memcpy(sa.sun_path, path, strlen(path) + 1);
+	(void)unlink(path);
+	peer.listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(peer.listen_fd, (const struct sockaddr *)&sa, sizeof(sa)), 0);
+	assert_int_equal(listen(peer.listen_fd, 1), 0);
+	assert_int_equal(pthread_create(&thread, NULL, peer_run, &peer), 0);
+	int r = client_call(path, "{\"verb\":\"status\"}", timeout_ms, ret, &len, e);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	close(peer.listen_fd);
+	assert_string_equal(peer.got, "{\"verb\":\"status\"}\n");
+	if (r == 0)
+		assert_int_equal(len, strlen(*ret));
+	return r;
+}
+
+static void test_client_answer(void **state)
+{
+	const struct place *p = *state;
+	_cleanup_free_ char *s = NULL;
+	assert_int_equal(ask(p->path, "{\"ok\":true}\nmore", 5000, &s, NULL), 0);
+	assert_string_equal(s, "{\"ok\":true}");
+}
+
+static void test_client_failures(void **state)
+{
+	const struct place *p = *state;
+	char long_path[300];
+	char *s = NULL;
+	size_t len;
+	struct err e = ERR_INIT;
+	assert_int_equal(ask(p->path, "{\"ok\":tr", 5000, &s, &e), -ECONNRESET);
+	assert_non_null(strstr(e.text, "went away"));
+	assert_int_equal(ask(p->path, NULL, 100, &s, &e), -ETIMEDOUT);
+	/* The socket file is there, but nobody listens. */
+	assert_int_equal(client_call(p->path, "{}", 1000, &s, &len, &e), -ECONNREFUSED);
+	assert_non_null(strstr(e.text, "dvcertd is not running (no answer on "));
+	assert_non_null(strstr(e.text, "): systemctl start dvcertd"));
+	assert_int_equal(client_call("/nonexistent/s", "{}", 1000, &s, &len, &e), -ENOENT);
+	memset(long_path, 'a', sizeof(long_path) - 1);
+	long_path[sizeof(long_path) - 1] = '\0';
+	assert_int_equal(client_call(long_path, "{}", 1000, &s, &len, &e), -ENAMETOOLONG);
+	assert_null(s);
+}
+
+static void test_client_exit_codes(void **state)
+{
+	(void)state;
+	assert_int_equal(client_exit_code(-ENOENT), 69);
+	assert_int_equal(client_exit_code(-ECONNREFUSED), 69);
+	assert_int_equal(client_exit_code(-ECONNRESET), 69);
+	assert_int_equal(client_exit_code(-EACCES), 77);
+	assert_int_equal(client_exit_code(-ETIMEDOUT), 75);
+	assert_int_equal(client_exit_code(-ENAMETOOLONG), 64);
+	assert_int_equal(client_exit_code(-EFBIG), 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_now_is_what_it_says),
+		cmocka_unit_test(test_status_is_sorted_by_urgency),
+		cmocka_unit_test(test_status_of_nothing),
+		cmocka_unit_test(test_status_survives_strange_answers),
+		cmocka_unit_test(test_colour_only_when_asked),
+		cmocka_unit_test(test_narrow_terminal_cuts_the_problem),
+		cmocka_unit_test(test_show),
+		cmocka_unit_test(test_small_answers),
+		cmocka_unit_test(test_refusal),
+		cmocka_unit_test(test_json_is_pretty_and_has_no_ok),
+		cmocka_unit_test_setup_teardown(test_client_answer, place_make, place_remove),
+		cmocka_unit_test_setup_teardown(test_client_failures, place_make, place_remove),
+		cmocka_unit_test(test_client_exit_codes),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
