@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Blocking work in libuv's pool. The request lives on the heap until libuv has handed it back, so a
+ * cancelled one still finds its memory; nothing else is shared with the pool thread but arg. */
+#include "daemon/io/work.h"
+
+#include "common/mem.h"
+
+#include <assert.h>
+#include <uv.h>
+
+struct work {
+	uv_work_t req;
+	void (*fn)(void *arg);
+	void (*done)(void *arg); /* after a cancel: the caller's drop, or NULL */
+	void *arg;
+};
+
+static void in_pool(uv_work_t *req)
+{
+	struct work *w = req->data;
+
+	w->fn(w->arg);
+}
+
+/* status is UV_ECANCELED when the work never ran; only work_cancel asks for that. */
+static void on_loop(uv_work_t *req, _unused_ int status)
+{
+	struct work *w = req->data;
+	void (*done)(void *) = w->done;
+	void *arg = w->arg;
+
+	free(w);
+	if (done)
+		done(arg);
+}
+
+void work_start(struct loop *l, void (*fn)(void *arg), void (*done)(void *arg), void *arg, struct work **ret)
+{
+	struct work *w = xmalloc(sizeof *w);
+	int r = 0;
+
+	w->req.data = w;
+	w->fn = fn;
+	w->done = done;
+	w->arg = arg;
+	r = uv_queue_work(loop_uv(l), &w->req, in_pool, on_loop);
+	assert(r == 0);
+	(void)r;
+	if (ret)
+		*ret = w;
+}
+
+void work_cancel(struct work **w, void (*drop)(void *arg))
+{
+	struct work *mine = *w;
+
+	if (!mine)
+		return;
+	*w = NULL;
+	mine->done = drop;
+	/* -EBUSY when it runs already: then it runs to its end. */
+	(void)uv_cancel((uv_req_t *)&mine->req);
+}
