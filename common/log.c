@@ -131,13 +131,14 @@ void log_sink_text(const struct log_record *rec, void *arg)
 static void add_member(struct json *obj, const struct log_ctx *c)
 {
 	_cleanup_free_ char *key = xstrdup(c->key);
+	char text[VALUE_MAX];
 
 	for (char *p = key; *p; p++)
 		if (*p >= 'A' && *p <= 'Z')
 			*p = (char)(*p - 'A' + 'a');
 	/* The record's own members cannot be replaced from a context. */
 	if (!json_get(obj, key))
-		json_set_str(obj, key, c->val);
+		json_set_str(obj, key, str_escape(c->val, strlen(c->val), text, sizeof(text)));
 }
 
 void log_sink_json(const struct log_record *rec, void *arg)
