@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* HTTP client: libcurl's multi interface on the loop. http.c is the only file that includes libcurl.
+/* HTTP client: libcurl on the loop (http.c and curlmulti.c are the only files that include it).
  *
  * One struct http per peer service: it owns the connection pool, the trust (loaded once and cached) and
  * the proxy. Never follows a redirect (libcurl 7.88 would send X-DC-DEVKEY to the other host; a 3xx is
