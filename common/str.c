@@ -206,36 +206,38 @@ char *str_hex(const void *data, size_t len, char *out)
 	return out;
 }
 
-/* The table of RFC 3629 section 4: the second byte has a narrower range after E0, ED, F0 and F4. */
+/* RFC 3629 section 4: the second byte has a narrower range after E0, ED, F0 and F4. */
+static const struct utf8_row {
+	unsigned char first, last; /* the first byte */
+	unsigned char low, high;   /* the second byte */
+	unsigned char len;
+} utf8_rows[] = {
+	{ 0xc2, 0xdf, 0x80, 0xbf, 2 }, { 0xe0, 0xe0, 0xa0, 0xbf, 3 }, { 0xe1, 0xec, 0x80, 0xbf, 3 },
+	{ 0xed, 0xed, 0x80, 0x9f, 3 }, { 0xee, 0xef, 0x80, 0xbf, 3 }, { 0xf0, 0xf0, 0x90, 0xbf, 4 },
+	{ 0xf1, 0xf3, 0x80, 0xbf, 4 }, { 0xf4, 0xf4, 0x80, 0x8f, 4 },
+};
+
 size_t str_utf8_len(const char *s, size_t len)
 {
 	const unsigned char *p = (const unsigned char *)s;
-	unsigned char low = 0x80, high = 0xbf;
-	size_t n;
 
 	if (len == 0)
 		return 0;
 	if (p[0] < 0x80)
 		return 1;
-	if (p[0] < 0xc2 || p[0] > 0xf4)
-		return 0;
-	n = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-	if (len < n)
-		return 0;
-	if (p[0] == 0xe0)
-		low = 0xa0;
-	else if (p[0] == 0xed)
-		high = 0x9f;
-	else if (p[0] == 0xf0)
-		low = 0x90;
-	else if (p[0] == 0xf4)
-		high = 0x8f;
-	if (p[1] < low || p[1] > high)
-		return 0;
-	for (size_t i = 2; i < n; i++)
-		if ((p[i] & 0xc0) != 0x80)
+	for (size_t i = 0; i < ARRAY_SIZE(utf8_rows); i++) {
+		const struct utf8_row *row = &utf8_rows[i];
+
+		if (p[0] < row->first || p[0] > row->last)
+			continue;
+		if (len < row->len || p[1] < row->low || p[1] > row->high)
 			return 0;
-	return n;
+		for (size_t k = 2; k < row->len; k++)
+			if ((p[k] & 0xc0) != 0x80)
+				return 0;
+		return row->len;
+	}
+	return 0;
 }
 
 /* Bytes at s that may be shown as they are, 0 for one byte that must be escaped. U+0080 to U+009F are
