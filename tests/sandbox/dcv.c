@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/sandbox/dcv.h"
+
+#include "common/mem.h"
+#include "tests/sandbox/fetch.h"
+#include "tests/sandbox/fields.h"
+#include "tests/sandbox/orders.h"
+
+/* Calls that change something take no body, or an empty object. The subset form of check-dcv is refused:
+ * the reference spells its array in two ways, so no client can rely on either. */
+static int check_body(const struct request *rq, struct reply *rp)
+{
+	if (rq->body.len == 0)
+		return 0;
+	_cleanup_(json_freep) struct json *body = fields_body(rq, rp);
+	if (!body)
+		return -1;
+	return fields_check(body, "", NULL, 0, rp);
+}
+
+static bool is_over(const struct order *o)
+{
+	return !order_is(o, "pending") && !order_is(o, "issued") && !order_is(o, "processing") &&
+	       !order_is(o, "waiting_pickup");
+}
+
+static struct order *get_live(struct sandbox *sb, const struct request *rq, struct reply *rp)
+{
+	struct order *o = orders_get(sb, rq->arg[0], rp);
+	if (o && is_over(o)) {
+		(void)reply_error(rp, 400, "invalid_order_status", "The order is %s.", o->status);
+		return NULL;
+	}
+	return o;
+}
+
+void dcv_random_value(struct sandbox *sb, const struct request *rq, struct reply *rp)
+{
+	if (check_body(rq, rp) < 0)
+		return;
+	SBX_LOCKED(sb);
+	struct order *o = get_live(sb, rq, rp);
+	if (!o)
+		return;
+	if (o->dcv_method == DCV_EMAIL) {
+		(void)reply_error(rp, 400, "invalid_dns_method",
+				  "An error occurred while processing your request.");
+		return;
+	}
+	if (sbx_now(sb) >= o->token_expires_at)
+		orders_new_token(sb, o);
+	char buf[ORDERS_TIME_MAX];
+	struct json *j = json_new_obj();
+	json_set_str(j, "dcv_random_value", o->token);
+	json_set_str(j, "expiration_date", orders_time(o->token_expires_at, buf));
+	reply_json(rp, 200, j);
+}
+
+/* A name that was proven with a value stays proven, but only if that value still is the order's. */
+static void note_proof(struct sandbox *sb, struct order *o, size_t i, const char *token)
+{
+	SBX_LOCKED(sb);
+	if (strcmp(o->token, token) != 0 || !order_is(o, "pending"))
+		return;
+	o->proven[i] = true;
+	if (!o->validated_ms && orders_all_proven(o))
+		o->validated_ms = sbx_now_ms(sb);
+	orders_issue_if_due(sb, o);
+	pthread_cond_broadcast(&sb->wake);
+}
+
+void dcv_look(struct sandbox *sb, struct order *o)
+{
+	struct fetch_ports ports;
+	char token[SBX_TOKEN_LEN + 1];
+	for (size_t i = 0; i < o->n_names; i++) {
+		{
+			SBX_LOCKED(sb);
+			if (o->dcv_method != DCV_HTTP || !order_is(o, "pending") ||
+			    sbx_now(sb) >= o->token_expires_at)
+				return;
+			if (o->proven[i])
+				continue;
+			ports = (struct fetch_ports){ .http = sb->set.http_port,
+						      .https = sb->set.https_port };
+			memcpy(token, o->token, sizeof(token));
+		}
+		if (atomic_load(&sb->stopping))
+			return;
+		if (fetch_proves(&ports, o->names[i], token, &sb->stopping))
+			note_proof(sb, o, i, token);
+	}
+}
+
+static struct json *validations_json(const struct order *o)
+{
+	struct json *list = json_new_arr();
+	for (size_t i = 0; i < o->n_names; i++) {
+		struct json *v = json_new_obj();
+		json_set_str(v, "dns_name", o->names[i]);
+		json_set_str(v, "status", o->proven[i] || o->issued_at ? "approved" : "pending");
+		json_add(list, v);
+	}
+	return list;
+}
+
+static void answer_check(struct sandbox *sb, const struct order *o, struct reply *rp)
+{
+	bool all = orders_all_proven(o) || o->issued_at;
+	bool old = sb->set.dcv_replies_old;
+	if (!all && o->dcv_method == DCV_HTTP) {
+		(void)reply_error(
+			rp, 400, "file_random_value_not_found",
+			"Could not find the random value at the expected file location for one or more "
+			"domains.");
+		return;
+	}
+	if (!all && old) {
+		(void)reply_error(rp, 400, "invalid_dns_txt",
+				  "Could not find a valid TXT record for one or more domains.");
+		return;
+	}
+	struct json *j = json_new_obj();
+	json_set_str(j, "order_status", o->status);
+	json_set_i64(j, "certificate_id", o->certificate_id);
+	if (old)
+		json_set_str(j, "dcv_status", "valid");
+	else
+		json_set(j, "dns_name_validations", validations_json(o));
+	reply_json(rp, 200, j);
+}
+
+void dcv_check(struct sandbox *sb, const struct request *rq, struct reply *rp)
+{
+	if (check_body(rq, rp) < 0)
+		return;
+	struct order *o;
+	{
+		SBX_LOCKED(sb);
+		o = get_live(sb, rq, rp);
+		if (!o)
+			return;
+		if (o->dcv_method == DCV_EMAIL) {
+			(void)reply_error(rp, 400, "invalid_dns_method",
+					  "An error occurred while processing your request.");
+			return;
+		}
+	}
+	dcv_look(sb, o);
+	SBX_LOCKED(sb);
+	orders_issue_if_due(sb, o);
+	answer_check(sb, o, rp);
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/sandbox/download.h"
+
+#include "common/mem.h"
+#include "tests/sandbox/orders.h"
+
+#define DAY_S	  INT64_C(86400)
+#define CHAIN_MAX (4 * 1024 * 1024)
+
+struct format {
+	const char *name;
+	bool intermediate;
+	bool root;
+};
+
+static const struct format formats[] = {
+	{ "pem_all", true, true },
+	{ "pem_noroot", true, false },
+	{ "pem_nointermediate", false, false },
+};
+
+/* CertCentral's PEM has CRLF, also at the end. */
+static void add_crlf(struct strbuf *sb, const char *pem)
+{
+	for (const char *nl = strchr(pem, '\n'); nl; nl = strchr(pem, '\n')) {
+		strbuf_add(sb, pem, (size_t)(nl - pem));
+		strbuf_adds(sb, "\r\n");
+		pem = nl + 1;
+	}
+}
+
+static void send_chain(const struct sandbox *sb, const char *leaf, const struct format *f, bool chain,
+		       struct reply *rp)
+{
+	struct strbuf out = STRBUF_INIT(CHAIN_MAX);
+	add_crlf(&out, leaf);
+	if (chain && f->intermediate)
+		add_crlf(&out, ca_intermediate_pem(sb->ca));
+	if (chain && f->root)
+		add_crlf(&out, ca_root_pem(sb->ca));
+	reply_bytes(rp, 200, "text/plain", strbuf_str(&out), out.len);
+	strbuf_done(&out);
+}
+
+static void send_zip(struct reply *rp)
+{
+	/* The end record of an empty archive after a local header: enough to begin with "PK". */
+	static const char zip[] = "PK\x03\x04\x14\0\0\0\0\0PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+	reply_bytes(rp, 200, "application/zip", zip, sizeof(zip) - 1);
+}
+
+/* A certificate for the same order that must not be deployed; the ledger does not change. */
+static void send_wrong(const struct sandbox *sb, const struct order *o, enum fault_variant v,
+		       const struct format *f, struct reply *rp)
+{
+	static const char *const others[] = { "somebody-else.example", "www.somebody-else.example" };
+	struct ca_request req = {
+		.key = o->csr->key,
+		.key_is_rsa = o->csr->rsa,
+		.names = (const char *const *)o->names,
+		.n_names = o->n_names,
+		.not_before = o->cert.not_before,
+		.not_after = o->cert.not_after,
+		.hash = o->signature_hash,
+	};
+	switch (v) {
+	case VARIANT_OTHER_KEY:
+		req.key = NULL;
+		req.key_is_rsa = false;
+		break;
+	case VARIANT_EXPIRED:
+		req.not_after = sbx_now(sb) - 3600;
+		req.not_before = req.not_after - 90 * DAY_S;
+		break;
+	case VARIANT_OTHER_NAMES:
+		req.names = others;
+		req.n_names = ARRAY_SIZE(others);
+		break;
+	case VARIANT_SELF_SIGNED: req.signer = CA_SIGNER_STRANGER; break;
+	case VARIANT_CA: req.make_ca = true; break;
+	case VARIANT_ZIP: send_zip(rp); return;
+	case VARIANT_NO_CHAIN: send_chain(sb, o->cert.pem, f, false, rp); return;
+	case VARIANT_NR: return;
+	}
+	struct ca_cert wrong;
+	ca_issue(sb->ca, &req, &wrong);
+	send_chain(sb, wrong.pem, f, v != VARIANT_SELF_SIGNED, rp);
+	ca_cert_done(&wrong);
+}
+
+void download_certificate(struct sandbox *sb, const struct request *rq, struct reply *rp)
+{
+	const struct format *f = NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(formats); i++)
+		if (!strcmp(rq->arg[1], formats[i].name))
+			f = &formats[i];
+	if (!f) {
+		(void)reply_error(rp, 400, "invalid_field|format",
+				  "The sandbox knows pem_all, pem_noroot and pem_nointermediate.");
+		return;
+	}
+	SBX_LOCKED(sb);
+	struct order *o = orders_get_by_certificate(sb, rq->arg[0], rp);
+	if (!o)
+		return;
+	orders_issue_if_due(sb, o);
+	if (!o->issued_at) {
+		(void)reply_error(rp, 404, "not_found|certificate", "The certificate has not been issued.");
+		return;
+	}
+	if (rq->fault.kind == FAULT_WRONG_CERT)
+		send_wrong(sb, o, rq->fault.variant, f, rp);
+	else
+		send_chain(sb, o->cert.pem, f, true, rp);
+}

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The reading half of the ledger's endpoints: find by reference, status changes, order info. */
+#include "common/mem.h"
+#include "common/str.h"
+#include "common/timefmt.h"
+#include "tests/sandbox/order_request.h"
+#include "tests/sandbox/orders.h"
+
+#include <errno.h>
+
+#define DAY_S	     INT64_C(86400)
+#define PAGE_MAX     1000
+#define WINDOW_MAX_S (7 * DAY_S)
+#define MDT_S	     (6 * INT64_C(3600)) /* filters[status_last_updated] is in Mountain Daylight Time, UTC-6 */
+
+struct page {
+	uint64_t limit;
+	uint64_t offset;
+	uint64_t total; /* how many matched so far */
+	struct json *rows;
+};
+
+static int query_error(struct reply *rp, const char *kind, const char *key, const char *message)
+{
+	_cleanup_free_ char *code = xasprintf("%s|%s", kind, key);
+	return reply_error(rp, 400, code, "%s", message);
+}
+
+/* Every parameter must be in the list: a typo in a query is as silent as one in a body. */
+static int check_query(const struct request *rq, const char *const *known, size_t n, struct reply *rp)
+{
+	for (size_t i = 0; i < rq->n_query; i++) {
+		bool found = false;
+		for (size_t k = 0; k < n && !found; k++)
+			found = !strcmp(rq->query[i].key, known[k]);
+		if (!found)
+			return query_error(rp, "unknown_field", rq->query[i].key,
+					   "The parameter is not documented.");
+	}
+	return 0;
+}
+
+static int query_number(const struct request *rq, const char *key, uint64_t *ret, struct reply *rp)
+{
+	const char *text = request_query(rq, key);
+	if (text && str_parse_u64(text, ret) < 0)
+		return query_error(rp, "invalid_field", key, "Must be a whole number.");
+	return 0;
+}
+
+static int page_begin(struct page *p, const struct request *rq, struct reply *rp)
+{
+	*p = (struct page){ .limit = PAGE_MAX };
+	if (query_number(rq, "limit", &p->limit, rp) < 0 || query_number(rq, "offset", &p->offset, rp) < 0)
+		return -1;
+	if (p->limit < 1 || p->limit > PAGE_MAX)
+		return query_error(rp, "invalid_field", "limit", "Must be 1 to 1000.");
+	p->rows = json_new_arr();
+	return 0;
+}
+
+static void page_add(struct page *p, const struct order *o)
+{
+	uint64_t at = p->total++;
+	if (at < p->offset || at - p->offset >= p->limit)
+		return;
+	struct json *row = json_new_obj();
+	json_set_i64(row, "order_id", o->id);
+	if (orders_has_certificate_id(o))
+		json_set_i64(row, "certificate_id", o->certificate_id);
+	json_set_str(row, "status", o->status);
+	json_add(p->rows, row);
+}
+
+static struct json *page_json(struct page *p)
+{
+	struct json *page = json_new_obj();
+	json_set_i64(page, "total", (int64_t)p->total);
+	json_set_i64(page, "limit", (int64_t)p->limit);
+	json_set_i64(page, "offset", (int64_t)MIN(p->offset, (uint64_t)INT64_MAX));
+	struct json *j = json_new_obj();
+	json_set(j, "orders", TAKE_PTR(p->rows));
+	json_set(j, "page", page);
+	return j;
+}
+
+void orders_find(struct sandbox *sb, const struct request *rq, struct reply *rp)
+{
+	static const char *const known[] = { "limit", "offset" };
+	struct page p;
+	if (check_query(rq, known, ARRAY_SIZE(known), rp) < 0 || page_begin(&p, rq, rp) < 0)
+		return;
+	SBX_LOCKED(sb);
+	int64_t now = sbx_now(sb);
+	for (size_t i = 0; i < sb->n_orders; i++) {
+		const struct order *o = sb->orders[i];
+		if (o->alternative_order_id && !strcmp(o->alternative_order_id, rq->arg[0]) &&
+		    o->created_at + sb->set.find_lag_s <= now)
+			page_add(&p, o);
+	}
+	struct json *j = page_json(&p);
+	if (p.total > 0 || sb->set.find_none_empty) {
+		reply_json(rp, 200, j);
+		return;
+	}
+	json_free(j);
+	(void)reply_error(rp, 404, "not_found|order", "The order could not be found.");
+}
+
+struct window {
+	int64_t from;
+	int64_t to;
+};
+
+/* "yyyy-MM-dd" or "yyyy-MM-dd HH:mm:ss" (the '+' of the address is a blank by now) in MDT. */
+static int parse_mdt(const char *s, size_t len, bool end, int64_t *ret)
+{
+	_cleanup_free_ char *text = xstrndup(s, len);
+	int64_t at = 0;
+	if (timefmt_parse_date(text, &at) == 0) {
+		*ret = at + MDT_S + (end ? DAY_S - 1 : 0);
+		return 0;
+	}
+	_cleanup_free_ char *utc = xasprintf("%sZ", text);
+	if (timefmt_parse_rfc3339(utc, &at) < 0)
+		return -EINVAL;
+	*ret = at + MDT_S;
+	return 0;
+}
+
+static int parse_updated_filter(const char *filter, struct window *w, struct reply *rp)
+{
+	const char *dots = strstr(filter, "...");
+	if (!dots || parse_mdt(filter, (size_t)(dots - filter), false, &w->from) < 0 ||
+	    parse_mdt(dots + 3, strlen(dots + 3), true, &w->to) < 0)
+		return query_error(rp, "invalid_field", "filters[status_last_updated]",
+				   "Must be start...end.");
+	return 0;
+}
+
+static int parse_window(const struct request *rq, int64_t now, struct window *w, struct reply *rp)
+{
+	const char *filter = request_query(rq, "filters[status_last_updated]");
+	uint64_t minutes = 0, seconds = 0;
+	if (query_number(rq, "minutes", &minutes, rp) < 0 || query_number(rq, "seconds", &seconds, rp) < 0)
+		return -1;
+	if (filter)
+		return parse_updated_filter(filter, w, rp);
+	if (!request_query(rq, "minutes") && !request_query(rq, "seconds"))
+		return query_error(rp, "missing_field", "minutes",
+				   "Say minutes, seconds or filters[status_last_updated].");
+	/* The reference says "maximum 10080", the guide says "less than": the reference wins. */
+	if (minutes > WINDOW_MAX_S / 60 || seconds > WINDOW_MAX_S || minutes * 60 + seconds > WINDOW_MAX_S)
+		return reply_error(rp, 400, "time_frame_too_long",
+				   "An error occurred while processing your request.");
+	*w = (struct window){ .from = now - (int64_t)(minutes * 60 + seconds), .to = now };
+	return 0;
+}
+
+void orders_changes(struct sandbox *sb, const struct request *rq, struct reply *rp)
+{
+	static const char *const known[] = { "minutes", "seconds", "filters[status_last_updated]", "limit",
+					     "offset" };
+	struct page p;
+	struct window w;
+	SBX_LOCKED(sb);
+	if (check_query(rq, known, ARRAY_SIZE(known), rp) < 0 || parse_window(rq, sbx_now(sb), &w, rp) < 0 ||
+	    page_begin(&p, rq, rp) < 0)
+		return;
+	for (size_t i = 0; i < sb->n_orders; i++) {
+		const struct order *o = sb->orders[i];
+		if (o->changed_at && o->changed_at >= w.from && o->changed_at <= w.to)
+			page_add(&p, o);
+	}
+	struct json *j = page_json(&p);
+	if (p.total == 0) {
+		json_free(j);
+		j = json_new_obj(); /* {} and not an empty list */
+	}
+	reply_json(rp, 200, j);
+}
+
+static void set_id_name(struct json *parent, const char *key, int64_t id, const char *name)
+{
+	struct json *j = json_new_obj();
+	json_set_i64(j, "id", id);
+	json_set_str(j, "name", name);
+	json_set(parent, key, j);
+}
+
+static void set_time(struct json *j, const char *key, int64_t at)
+{
+	char buf[ORDERS_TIME_MAX];
+	json_set_str(j, key, orders_time(at, buf));
+}
+
+/* A date without a time: nobody may plan by it, and this is how CertCentral tempts people to. */
+static void set_date(struct json *j, const char *key, int64_t at)
+{
+	char buf[TIMEFMT_MAX];
+	timefmt_rfc3339(at, buf);
+	buf[strcspn(buf, "T")] = '\0';
+	json_set_str(j, key, buf);
+}
+
+static struct json *names_json(const struct order *o)
+{
+	struct json *list = json_new_arr();
+	for (size_t i = 0; i < o->n_names; i++)
+		json_add_str(list, o->names[i]);
+	return list;
+}
+
+static struct json *certificate_json(const struct sandbox *sb, const struct order *o)
+{
+	struct json *c = json_new_obj();
+	if (orders_has_certificate_id(o))
+		json_set_i64(c, "id", o->certificate_id);
+	if (o->issued_at) {
+		json_set_str(c, "thumbprint", o->cert.thumbprint);
+		json_set_str(c, "serial_number", o->cert.serial);
+		json_set_str(c, "status", order_is(o, "revoked") ? "revoked" : "issued");
+	}
+	json_set_str(c, "common_name", o->names[0]);
+	json_set(c, "dns_names", names_json(o));
+	set_time(c, "date_created", o->created_at);
+	if (o->issued_at) {
+		set_time(c, "date_issued", o->issued_at);
+		set_date(c, "valid_from", o->cert.not_before);
+		set_date(c, "valid_till", o->cert.not_after);
+		json_set_i64(c, "days_remaining", (o->cert.not_after - sbx_now(sb)) / DAY_S);
+	}
+	json_set_str(c, "csr", o->csr->pem);
+	set_id_name(c, "server_platform", o->server_platform,
+		    o->server_platform == -1 ? "OTHER" : "Platform");
+	json_set_str(c, "signature_hash", o->signature_hash);
+	json_set_i64(c, "key_size", o->csr->bits);
+	struct json *ca = json_new_obj();
+	json_set_str(ca, "id", "5A9D0B0CAFE1");
+	json_set_str(ca, "name", ca_intermediate_name(sb->ca));
+	json_set(c, "ca_cert", ca);
+	if (o->certificate_days) {
+		struct json *v = json_new_obj();
+		json_set_i64(v, "days", o->certificate_days);
+		json_set(c, "cert_validity", v);
+	}
+	return c;
+}
+
+static struct json *requests_json(const struct order *o)
+{
+	struct json *r = json_new_obj();
+	json_set_i64(r, "id", o->request_id);
+	set_time(r, "date", o->created_at);
+	json_set_str(r, "type", "new_request");
+	json_set_str(r, "status", order_is(o, "needs_approval") ? "pending" : "approved");
+	struct json *list = json_new_arr();
+	json_add(list, r);
+	return list;
+}
+
+static struct json *product_json(const struct order *o)
+{
+	struct json *p = json_new_obj();
+	json_set_str(p, "name_id", o->product);
+	json_set_str(p, "name", o->product);
+	json_set_str(p, "type", "dv_ssl_certificate");
+	json_set_str(p, "validation_type", "dv");
+	return p;
+}
+
+static struct json *info_json(const struct sandbox *sb, const struct order *o)
+{
+	struct json *j = json_new_obj();
+	json_set_i64(j, "id", o->id);
+	json_set(j, "certificate", certificate_json(sb, o));
+	if (o->alternative_order_id)
+		json_set_str(j, "alternative_order_id", o->alternative_order_id);
+	json_set_str(j, "status", o->status);
+	json_set_bool(j, "is_renewal", false);
+	json_set_bool(j, "is_renewed", false);
+	json_set_i64(j, "renewed_order_id", 0);
+	set_time(j, "date_created", o->created_at);
+	if (o->issued_at)
+		set_date(j, "order_valid_till", o->issued_at + o->order_days * DAY_S);
+	json_set_bool(j, "disable_renewal_notifications", o->renewal_notices_off);
+	set_id_name(j, "container", 1, "dvcert-sandbox");
+	json_set(j, "product", product_json(o));
+	json_set(j, "requests", requests_json(o));
+	json_set_bool(j, "has_pending_request", order_is(o, "needs_approval"));
+	json_set_str(j, "dcv_method", order_dcv_word(o->dcv_method));
+	json_set_i64(j, "price", 0);
+	json_set_str(j, "payment_method", o->payment_method ? o->payment_method : "balance");
+	json_set_bool(j, "allow_duplicates", true);
+	json_set_i64(j, "duplicates_count", 0);
+	json_set_i64(j, "reissues_count", 0);
+	struct json *key = json_new_obj();
+	json_set_str(key, "name", "dvcert-sandbox");
+	json_set_str(key, "key_type", "api_key");
+	json_set(j, "api_key", key);
+	return j;
+}
+
+void orders_info(struct sandbox *sb, const struct request *rq, struct reply *rp)
+{
+	static const char *const known[] = { "include_caa_status" };
+	if (check_query(rq, known, ARRAY_SIZE(known), rp) < 0)
+		return;
+	SBX_LOCKED(sb);
+	struct order *o = orders_get(sb, rq->arg[0], rp);
+	if (!o)
+		return;
+	orders_issue_if_due(sb, o);
+	reply_json(rp, 200, info_json(sb, o));
+}

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dvcert-sandbox: a CertCentral and a Scutum on loopback. This file wires the parts: options, the state
+ * directory, the CA, the listening socket, the server and the CA's own thread; then it waits for a signal. */
+#include "common/clock.h"
+#include "common/err.h"
+#include "common/fs.h"
+#include "common/mem.h"
+#include "common/str.h"
+#include "tests/sandbox/options.h"
+#include "tests/sandbox/server.h"
+#include "tests/sandbox/state.h"
+#include "tests/sandbox/worker.h"
+
+#include <arpa/inet.h>
+#include <curl/curl.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+
+#define EXIT_USAGE_ERROR 64
+#define KEY_FILE_MAX	 4096
+
+/* The key in a file, without the blanks and line ends around it. */
+static int read_key(int dirfd, const char *path, char **ret, struct err *reterr)
+{
+	_cleanup_wipe_ char *text = NULL;
+	size_t len = 0;
+	int r = fs_read_at(dirfd, path, KEY_FILE_MAX, &text, &len, reterr);
+	if (r < 0)
+		return r;
+	const char *start = text + strspn(text, " \t\r\n");
+	size_t n = strcspn(start, " \t\r\n");
+	if (n == 0 || start[n + strspn(start + n, " \t\r\n")] || strlen(text) != len)
+		return err_set(reterr, -EBADMSG, "%s: must hold one key and nothing else", path);
+	*ret = xstrndup(start, n);
+	return 0;
+}
+
+/* The key in DIR/name, made when it is not there. */
+static int own_key(int dirfd, const char *name, size_t n_bytes, char **ret, struct err *reterr)
+{
+	if (faccessat(dirfd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return read_key(dirfd, name, ret, reterr);
+	unsigned char raw[64];
+	char hex[2 * sizeof(raw) + 2];
+	clock_random(raw, n_bytes);
+	str_hex(raw, n_bytes, hex);
+	memcpy(hex + 2 * n_bytes, "\n", 2);
+	int r = fs_replace(dirfd, name, hex, 2 * n_bytes + 1, 0600, reterr);
+	if (r == 0)
+		*ret = xstrndup(hex, 2 * n_bytes);
+	mem_wipe(raw, sizeof(raw));
+	mem_wipe(hex, sizeof(hex));
+	return r;
+}
+
+static int load_scutum(struct sandbox *sb, const struct options *o, struct err *reterr)
+{
+	for (size_t i = 0; i < o->n_scutum; i++) {
+		_cleanup_free_ char *copy = xstrdup(o->scutum[i]);
+		char *rest = copy;
+		const char *host = strsep(&rest, ":");
+		const char *id = strsep(&rest, ":");
+		_cleanup_wipe_ char *key = NULL;
+		int r = read_key(AT_FDCWD, rest, &key, reterr);
+		if (r < 0)
+			return r;
+		struct scutum_account *a = SBX_GROW(sb->accounts, sb->n_accounts);
+		*a = (struct scutum_account){ .host = xstrdup(host),
+					      .id = xstrdup(id),
+					      .key = TAKE_PTR(key) };
+	}
+	return 0;
+}
+
+static int open_dir(struct sandbox *sb, const struct options *o, struct err *reterr)
+{
+	int r = fs_mkdir(AT_FDCWD, o->dir, 0700, reterr);
+	if (r < 0)
+		return r;
+	_cleanup_close_ int dirfd = fs_open_dir(AT_FDCWD, o->dir, reterr);
+	if (dirfd < 0)
+		return dirfd;
+	r = ca_open(dirfd, clock_now(), &sb->ca, reterr);
+	if (r == 0)
+		r = o->api_key_file ? read_key(AT_FDCWD, o->api_key_file, &sb->api_key, reterr)
+				    : own_key(dirfd, "api-key", 32, &sb->api_key, reterr);
+	if (r == 0)
+		r = own_key(dirfd, "scutum-api-key", 18, &sb->scutum_key, reterr);
+	if (r < 0) {
+		err_prefix(reterr, "%s", o->dir);
+		return r;
+	}
+	return load_scutum(sb, o, reterr);
+}
+
+static int open_socket(const struct options *o, struct err *reterr)
+{
+	_cleanup_close_ int fd = socket(o->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return err_set_errno(reterr, -errno, "socket");
+	int on = 1;
+	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(fd, (const struct sockaddr *)(const void *)&o->addr, o->addr_len) < 0 || listen(fd, 128) < 0)
+		return err_set_errno(reterr, -errno, "cannot listen on the address of --listen");
+	return TAKE_FD(fd);
+}
+
+static void say_ready(int fd, const struct options *o)
+{
+	struct sockaddr_storage at = { 0 };
+	socklen_t len = sizeof(at);
+	char host[INET6_ADDRSTRLEN] = "";
+	unsigned port = 0;
+	(void)getsockname(fd, (struct sockaddr *)(void *)&at, &len);
+	if (at.ss_family == AF_INET6) {
+		const struct sockaddr_in6 *in = (const struct sockaddr_in6 *)(const void *)&at;
+		(void)inet_ntop(AF_INET6, &in->sin6_addr, host, sizeof(host));
+		port = ntohs(in->sin6_port);
+		printf("dvcert-sandbox: ready on https://[%s]:%u (dir %s)\n", host, port, o->dir);
+	} else {
+		const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)&at;
+		(void)inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
+		port = ntohs(in->sin_port);
+		printf("dvcert-sandbox: ready on https://%s:%u (dir %s)\n", host, port, o->dir);
+	}
+	fflush(stdout);
+}
+
+static int serve(struct sandbox *sb, const struct options *o, const sigset_t *signals, struct err *reterr)
+{
+	int fd = open_socket(o, reterr);
+	if (fd < 0)
+		return fd;
+	_cleanup_free_ char *cert = NULL;
+	_cleanup_wipe_ char *key = NULL;
+	ca_server_identity(sb->ca, clock_now(), &cert, &key);
+	struct server *server = NULL;
+	int r = server_start(sb, fd, cert, key, &server, reterr);
+	if (r < 0)
+		return r;
+	pthread_t worker;
+	r = -pthread_create(&worker, NULL, worker_run, sb);
+	if (r == 0) {
+		say_ready(fd, o);
+		int sig = 0;
+		(void)sigwait(signals, &sig);
+	}
+	sbx_stop(sb);
+	server_stop(server);
+	if (r < 0)
+		return err_set_errno(reterr, r, "cannot start a thread");
+	(void)pthread_join(worker, NULL);
+	return 0;
+}
+
+static int run(struct sandbox *sb, const struct options *o, struct err *reterr)
+{
+	/* Blocked before any thread is made, so that only sigwait sees them. */
+	sigset_t signals;
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	pthread_sigmask(SIG_BLOCK, &signals, NULL);
+	(void)signal(SIGPIPE, SIG_IGN);
+	int r = open_dir(sb, o, reterr);
+	if (r < 0)
+		return r;
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
+		return err_set(reterr, -EIO, "libcurl does not start");
+	r = serve(sb, o, &signals, reterr);
+	curl_global_cleanup();
+	return r;
+}
+
+int main(int argc, char **argv)
+{
+	struct sandbox sb;
+	struct options o = { 0 };
+	struct err e = ERR_INIT;
+	int code = EXIT_SUCCESS;
+	sbx_init(&sb);
+	switch (options_parse(argc, argv, &o, &sb)) {
+	case OPTIONS_RUN:
+		if (run(&sb, &o, &e) < 0) {
+			fprintf(stderr, "dvcert-sandbox: %s\n", e.text);
+			code = EXIT_FAILURE;
+		}
+		break;
+	case OPTIONS_DONE: break;
+	case OPTIONS_USAGE: code = EXIT_USAGE_ERROR; break;
+	}
+	options_done(&o);
+	sbx_done(&sb);
+	return code;
+}

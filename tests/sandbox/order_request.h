@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The body of "Order DV SSL": every documented field, its type, and the rules between them. */
+#pragma once
+
+#include "common/json.h"
+#include "tests/sandbox/request.h"
+#include "tests/sandbox/state.h"
+
+struct order_wish {
+	char **names; /* lower case, no duplicates, names[0] = common name */
+	size_t n_names;
+	struct csr *csr;
+	char *alternative_order_id;
+	char *payment_method;
+	enum dcv_method dcv_method;
+	char signature_hash[8];
+	int64_t server_platform;
+	int64_t order_days;
+	int64_t certificate_days;
+	bool skip_approval;
+	bool renewal_notices_off;
+};
+
+/* The table's own copy of a product id, or NULL when CertCentral would not know it. */
+const char *order_product(const char *id);
+const char *order_dcv_word(enum dcv_method m); /* "http-token" */
+
+/* 0, or -1 with the error in *rp. order_wish_done in both cases. */
+int order_wish_parse(const struct json *body, const char *product, int64_t now, struct order_wish *w,
+		     struct reply *rp) _must_check_;
+void order_wish_done(struct order_wish *w);

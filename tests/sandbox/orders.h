@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The ledger: orders are placed, found, read, listed, issued. Handlers take the lock themselves; the
+ * functions that say so want it held. */
+#pragma once
+
+#include "tests/sandbox/request.h"
+#include "tests/sandbox/state.h"
+
+void orders_place(struct sandbox *sb, const struct request *rq, struct reply *rp);
+void orders_find(struct sandbox *sb, const struct request *rq, struct reply *rp);
+void orders_info(struct sandbox *sb, const struct request *rq, struct reply *rp);
+void orders_changes(struct sandbox *sb, const struct request *rq, struct reply *rp);
+
+/* All below: with the lock held. */
+
+/* The order a path segment names; NULL with 404 in *rp (which may be NULL). */
+struct order *orders_get(struct sandbox *sb, const char *id, struct reply *rp);
+struct order *orders_get_by_certificate(struct sandbox *sb, const char *id, struct reply *rp);
+void orders_set_status(struct sandbox *sb, struct order *o, const char *status);
+/* Signs the certificate and sets `issued`, whatever the proofs say. Does nothing when there is one. */
+void orders_issue(struct sandbox *sb, struct order *o);
+/* Issues a pending order whose names are all proven, when the issue delay has gone by. */
+void orders_issue_if_due(struct sandbox *sb, struct order *o);
+bool orders_all_proven(const struct order *o);
+bool order_is(const struct order *o, const char *status);
+/* needs_approval: nobody has been told a certificate id yet. */
+bool orders_has_certificate_id(const struct order *o);
+
+/* "2026-11-21T08:00:00+00:00", the form CertCentral writes. */
+#define ORDERS_TIME_MAX 48
+const char *orders_time(int64_t at, char buf[ORDERS_TIME_MAX]);
+/* A new random value, valid for 30 days. */
+void orders_new_token(struct sandbox *sb, struct order *o);

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Everything the sandbox knows, in one struct under one mutex. The ledger lives in memory: a restart is
+ * a new account with the same CA. Rule of the house: the mutex is never held during network I/O, and
+ * orders are never freed before the end, so that a thread may keep a pointer across an unlock. */
+#pragma once
+
+#include "common/base.h"
+#include "tests/sandbox/ca.h"
+#include "tests/sandbox/csr.h"
+#include "tests/sandbox/faults.h"
+#include "tests/sandbox/rates.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum sbx_endpoint {
+	SBX_ORDER,
+	SBX_FIND,
+	SBX_INFO,
+	SBX_TOKEN,
+	SBX_CHECK,
+	SBX_CHANGES,
+	SBX_DOWNLOAD,
+	SBX_SCUTUM,
+	SBX_OTHER,
+	SBX_ENDPOINT_NR
+};
+
+enum dcv_method { DCV_EMAIL, DCV_DNS_TXT, DCV_DNS_CNAME, DCV_HTTP };
+
+#define SBX_STATUS_MAX	   41
+#define SBX_TOKEN_LEN	   32
+#define SBX_TOKEN_LIFE_S   (30 * INT64_C(86400)) /* CertCentral: a random value lives 30 days */
+#define SBX_CA_POLL_LIFE_S (10 * INT64_C(86400)) /* ... and CertCentral looks by itself for 10 */
+
+struct order {
+	int64_t id;
+	int64_t certificate_id;
+	int64_t request_id;
+	const char *product; /* a literal of the product table */
+	char status[SBX_STATUS_MAX];
+	char *alternative_order_id; /* NULL = none */
+	char *payment_method;	    /* NULL = not said */
+	enum dcv_method dcv_method;
+	char **names; /* names[0] is the common name; no duplicates */
+	bool *proven;
+	size_t n_names;
+	struct csr *csr;
+	char signature_hash[8];
+	int64_t server_platform;
+	int64_t order_days;	  /* life of the plan */
+	int64_t certificate_days; /* asked for by cert_validity; 0 = not said */
+	int64_t created_at;
+	int64_t changed_at;   /* of the status word; the birth of an order is no change */
+	int64_t validated_ms; /* when the last name was proven; 0 = not yet */
+	int64_t polled_ms;    /* last look of the CA by itself */
+	int64_t issued_at;    /* 0 = no certificate */
+	char token[SBX_TOKEN_LEN + 1];
+	int64_t token_expires_at;
+	bool renewal_notices_off;
+	struct ca_cert cert;
+};
+
+/* One accepted (host, id, key) of Scutum. */
+struct scutum_account {
+	char *host;
+	char *id;
+	char *key;
+};
+
+struct scutum_push {
+	int64_t at;
+	char *host;
+	char *id;
+	char *serial;
+	char **names;
+	size_t n_names;
+	size_t n_intermediates;
+	bool encrypted_key;
+	unsigned status;
+};
+
+struct request_log {
+	int64_t at;
+	enum sbx_endpoint endpoint;
+	char *method;
+	char *path;
+	unsigned status;   /* 0 = dropped, or still being answered */
+	const char *fault; /* kind, a literal; NULL = none */
+};
+
+struct settings {
+	int64_t validity_s;
+	int64_t issue_delay_s;
+	int64_t ca_poll_s;
+	int64_t find_lag_s;
+	bool dcv_replies_old;
+	bool find_none_empty;
+	bool require_approval;
+	unsigned http_port;
+	unsigned https_port;
+	bool quiet;
+};
+
+struct sandbox {
+	pthread_mutex_t lock;
+	pthread_cond_t wake; /* broadcast when time, settings, orders or `stopping` change */
+	atomic_bool stopping;
+
+	int64_t base_wall_ms; /* wall clock and monotonic clock of one instant at the start */
+	int64_t base_mono_ms;
+	int64_t offset_s; /* distance of the sandbox clock to the real one */
+
+	struct settings set;
+	char *api_key;
+	char *scutum_key; /* for any host and id when there are no accounts */
+	struct scutum_account *accounts;
+	size_t n_accounts;
+	struct ca *ca;
+
+	struct order **orders; /* by id: orders[i]->id == first_id + i */
+	size_t n_orders;
+	int64_t first_id;
+	int64_t first_certificate_id;
+
+	struct fault_list faults;
+	struct rates rates;
+
+	struct request_log *requests;
+	size_t n_requests;
+	int64_t requests_gone; /* how many were emptied out: number of requests[0] minus 1 */
+	int64_t counts[SBX_ENDPOINT_NR];
+	int64_t count_429;
+
+	struct scutum_push *pushes;
+	size_t n_pushes;
+};
+
+/* Prepares an empty sandbox with the documented defaults; sbx_done frees everything. */
+void sbx_init(struct sandbox *sb);
+void sbx_done(struct sandbox *sb);
+
+/* The sandbox clock. With the lock held. */
+int64_t sbx_now(const struct sandbox *sb);
+int64_t sbx_now_ms(const struct sandbox *sb);
+
+/* Waits on `wake` for at most ms milliseconds, the lock held. */
+void sbx_wait_locked(struct sandbox *sb, int64_t ms);
+/* Sleeps ms milliseconds of real time, lock not held; ends early when the sandbox stops. */
+void sbx_sleep(struct sandbox *sb, int64_t ms);
+/* Tells every waiting thread to end. */
+void sbx_stop(struct sandbox *sb);
+
+const char *sbx_endpoint_name(enum sbx_endpoint ep);
+/* The name as written in faults; "*" is not one. -EINVAL when unknown. */
+int sbx_endpoint_parse(const char *name, enum sbx_endpoint *ret) _must_check_;
+
+/* Grows a plain array by one zeroed element and returns the new element; *n counts it already. */
+void *sbx_grow(void **array, size_t *n, size_t size);
+#define SBX_GROW(array, n) ((__typeof__(array))sbx_grow((void **)&(array), &(n), sizeof(*(array))))
+
+static inline void sbx_unlockp(struct sandbox **sb)
+{
+	if (*sb)
+		pthread_mutex_unlock(&(*sb)->lock);
+}
+
+static inline struct sandbox *sbx_lock(struct sandbox *sb)
+{
+	pthread_mutex_lock(&sb->lock);
+	return sb;
+}
+
+/* Holds the lock until the end of the block. */
+#define SBX_LOCKED(sb) _cleanup_(sbx_unlockp) _unused_ struct sandbox *_locked = sbx_lock(sb)

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/sandbox/worker.h"
+
+#include "tests/sandbox/dcv.h"
+#include "tests/sandbox/orders.h"
+
+#define IDLE_MS (3600 * INT64_C(1000))
+
+/* When the CA looks at this order next, in sandbox time; INT64_MAX = never. */
+static int64_t next_look_ms(const struct sandbox *sb, const struct order *o)
+{
+	if (!sb->set.ca_poll_s || o->validated_ms || o->dcv_method != DCV_HTTP || !order_is(o, "pending"))
+		return INT64_MAX;
+	int64_t due = o->polled_ms + sb->set.ca_poll_s * 1000;
+	return due / 1000 < o->created_at + SBX_CA_POLL_LIFE_S ? due : INT64_MAX;
+}
+
+static int64_t issue_due_ms(const struct sandbox *sb, const struct order *o)
+{
+	if (!o->validated_ms || !order_is(o, "pending"))
+		return INT64_MAX;
+	return o->validated_ms + sb->set.issue_delay_s * 1000;
+}
+
+/* Issues what is due; returns an order to look at, or NULL and how long nothing is due. */
+static struct order *next_work(struct sandbox *sb, int64_t *ret_wait_ms)
+{
+	int64_t now = sbx_now_ms(sb);
+	int64_t soonest = now + IDLE_MS;
+	for (size_t i = 0; i < sb->n_orders; i++) {
+		struct order *o = sb->orders[i];
+		orders_issue_if_due(sb, o);
+		int64_t look = next_look_ms(sb, o);
+		if (look <= now) {
+			o->polled_ms = now;
+			return o;
+		}
+		soonest = MIN(soonest, MIN(look, issue_due_ms(sb, o)));
+	}
+	*ret_wait_ms = MAX(soonest - now, INT64_C(1));
+	return NULL;
+}
+
+void *worker_run(void *sandbox)
+{
+	struct sandbox *sb = sandbox;
+	pthread_mutex_lock(&sb->lock);
+	while (!atomic_load(&sb->stopping)) {
+		int64_t wait_ms = 0;
+		struct order *o = next_work(sb, &wait_ms);
+		if (!o) {
+			sbx_wait_locked(sb, wait_ms);
+			continue;
+		}
+		pthread_mutex_unlock(&sb->lock);
+		dcv_look(sb, o);
+		pthread_mutex_lock(&sb->lock);
+	}
+	pthread_mutex_unlock(&sb->lock);
+	return NULL;
+}
