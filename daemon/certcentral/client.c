@@ -1,0 +1,544 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Calls on their way: queue, rate gate, HTTP, reply. One timer releases what may leave; a 429 stops the whole
+ * key, a 401/403 closes it until the next reload. Nothing is repeated here but a throttled GET or PUT: what
+ * an unclear answer means is the core's question. The order POST is never repeated. */
+#include "daemon/certcentral/internal.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "daemon/core/rates.h"
+
+#include <assert.h>
+#include <ctype.h>
+
+#define IN_FLIGHT_MAX 32
+/* "Rate limits" names no Retry-After; without one the key waits 5 s, then twice as long each time. */
+#define STOP_FIRST_MS (5 * 1000)
+#define STOP_MAX_MS   (180 * 1000)
+/* After so many 429 for one call the caller hears of it. */
+#define THROTTLED_MAX 8
+#define PAGE_LEN      1000
+#define PAGES_MAX     50
+#define MINUTES_MAX   10079
+#define URL_MAX	      4096
+#define BODY_CAP      (256 * 1024)
+
+/* A connection pool that lives until its last call is done: a reload makes a new one. */
+struct cc_peer {
+	struct http *http;
+	unsigned refs;
+};
+
+struct cc {
+	struct loop *loop;
+	struct config *config;
+	struct cc_peer *peer;
+	struct rates *rates;
+	struct timer *timer;
+	struct cc_queue queue;
+	struct cc_call *calls; /* all of them */
+	uint64_t sequence;
+	unsigned n_in_flight;
+	uint64_t n_sent;
+	int64_t stop_ms; /* length of the last 429 stop; 0: none since the last success */
+	uint64_t stop_epoch;
+	bool blocked;
+	struct outcome blocked_by;
+};
+
+/* What differs between endpoints. */
+static const struct {
+	const char *label;
+	const char *method;
+} endpoints[] = {
+	[CC_ORDER] = { "order.submit", "POST" },
+	[CC_FIND] = { "order.find", "GET" },
+	[CC_INFO] = { "order.info", "GET" },
+	[CC_TOKEN] = { "dcv.token", "PUT" },
+	[CC_CHECK] = { "dcv.check", "PUT" },
+	[CC_CHANGES] = { "order.changes", "GET" },
+	[CC_DOWNLOAD] = { "certificate.download", "GET" },
+};
+
+static void on_http(const struct http_result *http, void *owner);
+
+/* --- peers ---------------------------------------------------------------------------------------- */
+
+static int peer_new(struct loop *l, const struct config *c, struct cc_peer **ret, struct err *reterr)
+{
+	const struct http_options o = { .ca_file = c->certcentral.ca_file,
+					.proxy = c->proxy,
+					.max_connections = IN_FLIGHT_MAX };
+	struct http *http = NULL;
+	int r = http_new(l, &o, &http, reterr);
+
+	if (r < 0) {
+		err_prefix(reterr, "certcentral");
+		return r;
+	}
+
+	struct cc_peer *p = xmalloc(sizeof(*p));
+
+	p->http = http;
+	p->refs = 1;
+	*ret = p;
+	return 0;
+}
+
+/* The last reference may go inside a callback of this very http, which http_free allows. */
+static void peer_unref(struct cc_peer *p)
+{
+	if (--p->refs > 0)
+		return;
+	http_free(p->http);
+	free(p);
+}
+
+/* --- calls ---------------------------------------------------------------------------------------- */
+
+static void call_unlink(struct cc_call *c)
+{
+	if (c->prev)
+		c->prev->next = c->next;
+	else
+		c->cc->calls = c->next;
+	if (c->next)
+		c->next->prev = c->prev;
+}
+
+static void call_free(struct cc_call *c)
+{
+	cc_queue_remove(&c->cc->queue, c);
+	call_unlink(c);
+	free(c->path);
+	free(c->body);
+	free(c->entries);
+	free(c);
+}
+
+/* The one callback. The call is gone afterwards. */
+static void call_deliver(struct cc_call *c, const struct cc_reply *r)
+{
+	c->delivering = true;
+	c->done(r, c->owner);
+	call_free(c);
+}
+
+static void call_left(struct cc_call *c)
+{
+	c->http_call = NULL;
+	c->cc->n_in_flight--;
+	peer_unref(TAKE_PTR(c->peer));
+}
+
+static void wake(struct cc *cc)
+{
+	if (cc->queue.len > 0)
+		timer_set(cc->timer, 0);
+}
+
+static struct cc_call *call_new(struct cc *cc, enum cc_endpoint ep, char *path, int64_t prio,
+				cc_done_fn *done, void *owner)
+{
+	struct cc_call *c = xmalloc(sizeof(*c));
+
+	c->cc = cc;
+	c->ep = ep;
+	c->path = path;
+	c->prio = prio;
+	c->sequence = cc->sequence++;
+	c->heap_at = CC_NOT_QUEUED;
+	c->done = done;
+	c->owner = owner;
+	c->next = cc->calls;
+	if (c->next)
+		c->next->prev = c;
+	cc->calls = c;
+	return c;
+}
+
+static void call_enqueue(struct cc_call *c, struct cc_call **ret)
+{
+	cc_queue_push(&c->cc->queue, c);
+	if (ret)
+		*ret = c;
+	/* In the next turn: all that is asked for in this one is sorted first. */
+	wake(c->cc);
+}
+
+/* --- sending -------------------------------------------------------------------------------------- */
+
+static void call_url(const struct cc_call *c, struct strbuf *sb)
+{
+	strbuf_adds(sb, c->cc->config->certcentral.url);
+	strbuf_adds(sb, c->path);
+	if (c->ep == CC_CHANGES)
+		strbuf_addf(sb, "&limit=%d&offset=%zu", PAGE_LEN, c->n_entries);
+}
+
+static void call_send(struct cc_call *c)
+{
+	struct cc *cc = c->cc;
+	struct strbuf url = STRBUF_INIT(URL_MAX);
+	const struct http_header headers[] = {
+		{ .name = "X-DC-DEVKEY", .secret = cc->config->certcentral.api_key },
+		{ .name = "Content-Type", .value = "application/json" },
+		{ .name = "Accept", .value = c->ep == CC_DOWNLOAD ? "*/*" : "application/json" },
+	};
+
+	call_url(c, &url);
+
+	const struct http_request rq = {
+		.label = endpoints[c->ep].label,
+		.method = endpoints[c->ep].method,
+		.url = strbuf_str(&url),
+		.headers = headers,
+		.n_headers = ARRAY_SIZE(headers),
+		.body = c->body,
+		.body_len = c->body_len,
+		.max_body = CC_BODY_MAX,
+	};
+
+	c->peer = cc->peer;
+	c->peer->refs++;
+	c->stop_epoch = cc->stop_epoch;
+	cc->n_in_flight++;
+	cc->n_sent++;
+	http_start(c->peer->http, &rq, on_http, c, &c->http_call);
+	strbuf_done(&url);
+}
+
+/* Answers what waits without a request; what a callback asks for anew is answered in the next turn. */
+static void refuse_all(struct cc *cc)
+{
+	const struct cc_reply r = { .outcome = cc->blocked_by, .not_validated = "" };
+
+	for (size_t n = cc->queue.len; n > 0 && cc->blocked; n--) {
+		struct cc_call *c = cc_queue_pop(&cc->queue);
+
+		if (!c)
+			break;
+		call_deliver(c, &r);
+	}
+}
+
+static void on_timer(void *arg)
+{
+	struct cc *cc = arg;
+
+	if (cc->blocked) {
+		refuse_all(cc);
+		return;
+	}
+	while (cc->queue.len > 0) {
+		/* After a 429 one call at a time feels its way. */
+		if (cc->n_in_flight >= (cc->stop_ms > 0 ? 1 : IN_FLIGHT_MAX))
+			return; /* the next answer wakes us */
+
+		int64_t wait_ms = rates_take(cc->rates, clock_mono_ms());
+
+		if (wait_ms > 0) {
+			timer_set(cc->timer, wait_ms);
+			return;
+		}
+		call_send(cc_queue_pop(&cc->queue));
+	}
+}
+
+/* --- answers -------------------------------------------------------------------------------------- */
+
+/* Up to a quarter more: many clients that were stopped together should not come back together. */
+static int64_t with_jitter(int64_t ms)
+{
+	uint32_t r = 0;
+
+	clock_random(&r, sizeof(r));
+	return ms + (int64_t)(r % (uint32_t)(ms / 4 + 1));
+}
+
+static void stop_key(struct cc *cc, const struct cc_call *c, const struct outcome *o)
+{
+	int64_t now_ms = clock_mono_ms();
+
+	/* Calls that left before the present stop say nothing new, unless they name a time. */
+	if (c->stop_epoch == cc->stop_epoch) {
+		cc->stop_ms = cc->stop_ms == 0 ? STOP_FIRST_MS : MIN(cc->stop_ms * 2, STOP_MAX_MS);
+		cc->stop_epoch++;
+		if (o->retry_after == 0)
+			rates_stop(cc->rates, now_ms + MIN(with_jitter(cc->stop_ms), STOP_MAX_MS));
+	}
+	if (o->retry_after > 0)
+		rates_stop(cc->rates, now_ms + o->retry_after * 1000);
+	log_event(LOG_LEVEL_DEBUG, NULL, NULL, "certcentral: %s was throttled, the key waits",
+		  endpoints[c->ep].label);
+}
+
+static void learn(struct cc *cc, const struct cc_call *c, const struct outcome *o)
+{
+	if (o->fault == FAULT_THROTTLED) {
+		stop_key(cc, c, o);
+	} else if (o->fault == FAULT_AUTH) {
+		/* An answer to the key of before a reload says nothing about the new one. */
+		if (c->peer == cc->peer && !cc->blocked) {
+			cc->blocked = true;
+			cc->blocked_by = *o;
+		}
+	} else if (o->http_status >= 200 && o->http_status < 500 && c->stop_epoch == cc->stop_epoch) {
+		cc->stop_ms = 0;
+	}
+}
+
+/* A server that ignores the offset sends its first page for ever. */
+static bool same_page_again(const struct cc_call *c, const struct cc_decoded *d)
+{
+	const struct cc_entry *a = c->entries;
+	const struct cc_entry *b = d->reply.entries;
+
+	return c->n_entries > 0 && d->reply.n_entries > 0 && a->order_id == b->order_id &&
+	       a->certificate_id == b->certificate_id;
+}
+
+static bool wants_next_page(const struct cc_call *c, const struct cc_decoded *d)
+{
+	if (c->n_entries >= (size_t)PAGE_LEN * PAGES_MAX)
+		return false;
+	return d->total > 0 ? d->total > (int64_t)c->n_entries : d->reply.n_entries >= PAGE_LEN;
+}
+
+/* Adds a page to what came before; true when the call goes on with the next one. */
+static bool take_page(struct cc_call *c, struct cc_decoded *d)
+{
+	size_t n = same_page_again(c, d) ? 0 : d->reply.n_entries;
+
+	c->entries = xrealloc_array(c->entries, c->n_entries + n + 1, sizeof(*c->entries));
+	for (size_t i = 0; i < n; i++)
+		c->entries[c->n_entries + i] = d->reply.entries[i];
+	c->n_entries += n;
+	if (n > 0 && wants_next_page(c, d))
+		return true;
+	d->reply.entries = c->entries;
+	d->reply.n_entries = c->n_entries;
+	return false;
+}
+
+/* True when the call waits again instead of being answered. */
+static bool goes_on(struct cc_call *c, struct cc_decoded *d)
+{
+	if (d->reply.outcome.fault == FAULT_THROTTLED)
+		return c->ep != CC_ORDER && ++c->throttled < THROTTLED_MAX;
+	if (d->reply.outcome.fault == FAULT_NONE && c->ep == CC_CHANGES)
+		return take_page(c, d);
+	return false;
+}
+
+static void on_http(const struct http_result *http, void *owner)
+{
+	struct cc_call *c = owner;
+	struct cc *cc = c->cc;
+	_cleanup_(cc_decoded_freep) struct cc_decoded *d = NULL;
+	const struct cc_reply *r = cc_decode(c->ep, http, clock_now(), &d);
+
+	learn(cc, c, &r->outcome);
+	call_left(c);
+	if (goes_on(c, d)) {
+		cc_queue_push(&cc->queue, c);
+		wake(cc);
+	} else {
+		wake(cc);
+		call_deliver(c, r);
+	}
+}
+
+/* --- the object ----------------------------------------------------------------------------------- */
+
+static size_t limits_of(const struct config *c, struct rates_limit limits[static RATES_MAX])
+{
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < c->certcentral.n_rates && n < RATES_MAX; i++) {
+		const struct cfg_rate *r = &c->certcentral.rates[i];
+
+		limits[n++] = (struct rates_limit){ .requests = r->requests, .per_ms = r->per * 1000 };
+	}
+	if (n == 0) /* a tenth below the documented limits */
+		limits[n++] = (struct rates_limit){ .requests = 90, .per_ms = 5000 };
+	return n;
+}
+
+int cc_new(struct loop *l, struct config *c, struct cc **ret, struct err *reterr)
+{
+	struct cc_peer *peer = NULL;
+	struct rates_limit limits[RATES_MAX];
+	int r = peer_new(l, c, &peer, reterr);
+
+	if (r < 0)
+		return r;
+
+	struct cc *cc = xmalloc(sizeof(*cc));
+	size_t n = limits_of(c, limits);
+
+	cc->loop = l;
+	cc->config = config_ref(c);
+	cc->peer = peer;
+	cc->rates = rates_new(limits, n);
+	cc->timer = timer_new(l, on_timer, cc);
+	*ret = cc;
+	return 0;
+}
+
+int cc_reconfigure(struct cc *cc, struct config *c, struct err *reterr)
+{
+	struct cc_peer *peer = NULL;
+	struct rates_limit limits[RATES_MAX];
+	int r = peer_new(cc->loop, c, &peer, reterr);
+
+	if (r < 0)
+		return r;
+
+	size_t n = limits_of(c, limits);
+	struct config *before = cc->config;
+
+	cc->config = config_ref(c);
+	config_unref(before);
+	peer_unref(cc->peer);
+	cc->peer = peer;
+	rates_set_limits(cc->rates, limits, n);
+	cc->blocked = false;
+	wake(cc);
+	return 0;
+}
+
+void cc_free(struct cc *cc)
+{
+	if (!cc)
+		return;
+	while (cc->calls) {
+		struct cc_call *c = cc->calls;
+
+		assert(!c->delivering); /* not from a callback */
+		cc_cancel(&c);
+	}
+	timer_free(cc->timer);
+	peer_unref(cc->peer);
+	rates_free(cc->rates);
+	cc_queue_done(&cc->queue);
+	config_unref(cc->config);
+	free(cc);
+}
+
+void cc_cancel(struct cc_call **call)
+{
+	struct cc_call *c = *call;
+
+	*call = NULL;
+	if (!c || c->delivering)
+		return;
+	if (c->peer) {
+		http_cancel(&c->http_call);
+		call_left(c);
+		wake(c->cc);
+	}
+	call_free(c);
+}
+
+bool cc_is_blocked(const struct cc *cc)
+{
+	return cc->blocked;
+}
+
+uint64_t cc_request_count(const struct cc *cc)
+{
+	return cc->n_sent;
+}
+
+/* --- endpoints ------------------------------------------------------------------------------------ */
+
+/* A value as one part of a path (RFC 3986 section 2.3: only unreserved characters stay). */
+static void add_part(struct strbuf *sb, const char *s)
+{
+	for (; *s; s++) {
+		unsigned char ch = (unsigned char)*s;
+
+		if ((ch < 0x80 && isalnum(ch)) || ch == '-' || ch == '_' || ch == '.' || ch == '~')
+			strbuf_addc(sb, *s);
+		else
+			strbuf_addf(sb, "%%%02X", (unsigned)ch);
+	}
+}
+
+static char *path_of_part(const char *before, const char *part, const char *after)
+{
+	struct strbuf sb = STRBUF_INIT(URL_MAX);
+
+	strbuf_adds(&sb, before);
+	add_part(&sb, part);
+	strbuf_adds(&sb, after);
+	return strbuf_take(&sb);
+}
+
+void cc_order_submit(struct cc *cc, const struct cc_order *o, int64_t prio, cc_done_fn *done, void *owner,
+		     struct cc_call **ret)
+{
+	struct strbuf sb = STRBUF_INIT(BODY_CAP);
+	char *path = path_of_part("/order/certificate/", o->product, "");
+	struct cc_call *c = call_new(cc, CC_ORDER, path, prio, done, owner);
+
+	cc_encode_order(o, &sb);
+	assert(strbuf_ok(&sb)); /* names and CSR are bounded by the config and by pki/key */
+	c->body_len = sb.len;
+	c->body = strbuf_take(&sb);
+	call_enqueue(c, ret);
+}
+
+void cc_order_find(struct cc *cc, const char *reference, int64_t prio, cc_done_fn *done, void *owner,
+		   struct cc_call **ret)
+{
+	char *path = path_of_part("/order/alternate/", reference, "?limit=1000&offset=0");
+
+	call_enqueue(call_new(cc, CC_FIND, path, prio, done, owner), ret);
+}
+
+static void order_call(struct cc *cc, enum cc_endpoint ep, int64_t order_id, const char *what, int64_t prio,
+		       cc_done_fn *done, void *owner, struct cc_call **ret)
+{
+	char *path = xasprintf("/order/certificate/%lld%s", (long long)order_id, what);
+
+	call_enqueue(call_new(cc, ep, path, prio, done, owner), ret);
+}
+
+void cc_order_info(struct cc *cc, int64_t order_id, int64_t prio, cc_done_fn *done, void *owner,
+		   struct cc_call **ret)
+{
+	order_call(cc, CC_INFO, order_id, "", prio, done, owner, ret);
+}
+
+void cc_dcv_token(struct cc *cc, int64_t order_id, int64_t prio, cc_done_fn *done, void *owner,
+		  struct cc_call **ret)
+{
+	order_call(cc, CC_TOKEN, order_id, "/dcv-random-value", prio, done, owner, ret);
+}
+
+void cc_dcv_check(struct cc *cc, int64_t order_id, int64_t prio, cc_done_fn *done, void *owner,
+		  struct cc_call **ret)
+{
+	order_call(cc, CC_CHECK, order_id, "/check-dcv", prio, done, owner, ret);
+}
+
+void cc_status_changes(struct cc *cc, int64_t minutes, cc_done_fn *done, void *owner, struct cc_call **ret)
+{
+	int64_t m = MAX(1, MIN(minutes, MINUTES_MAX));
+	char *path = xasprintf("/order/certificate/status-changes?minutes=%lld", (long long)m);
+
+	call_enqueue(call_new(cc, CC_CHANGES, path, CC_PRIO_NOW, done, owner), ret);
+}
+
+/* By certificate id: by order id it may still be the certificate before the reissue. pem_all: a named format,
+ * the platform's one may be a zip. */
+void cc_download(struct cc *cc, int64_t certificate_id, int64_t prio, cc_done_fn *done, void *owner,
+		 struct cc_call **ret)
+{
+	char *path = xasprintf("/certificate/%lld/download/format/pem_all", (long long)certificate_id);
+
+	call_enqueue(call_new(cc, CC_DOWNLOAD, path, prio, done, owner), ret);
+}
