@@ -36,6 +36,8 @@ class NotifySocket:
 
     def close(self):
         self.closing = True
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as waker:
+            waker.sendto(b"BYE=1", self.path)
         self.thread.join(5)
         self.sock.close()
 
