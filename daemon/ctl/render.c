@@ -441,12 +441,12 @@ void render_history(const struct json *answer, const struct render_options *o, s
 	(void)o;
 }
 
-void render_renew(const struct json *answer, const struct render_options *o, struct strbuf *sb)
+static void add_taken(struct strbuf *sb, const struct json *answer, const char *what)
 {
 	const struct json *accepted = list_of(answer, "accepted"), *refused = list_of(answer, "refused");
 	for (size_t i = 0; i < json_arr_len(accepted); i++) {
 		add_value(sb, json_arr_at(accepted, i));
-		strbuf_adds(sb, ": renewal started\n");
+		strbuf_addf(sb, ": %s started\n", what);
 	}
 	for (size_t i = 0; i < json_arr_len(refused); i++) {
 		add_escaped(sb, text_of(json_arr_at(refused, i), "name", "-"));
@@ -456,6 +456,17 @@ void render_renew(const struct json *answer, const struct render_options *o, str
 	}
 	if (json_arr_len(accepted) + json_arr_len(refused) == 0)
 		strbuf_adds(sb, "nothing to do\n");
+}
+
+void render_renew(const struct json *answer, const struct render_options *o, struct strbuf *sb)
+{
+	add_taken(sb, answer, "renewal");
+	(void)o;
+}
+
+void render_deploy(const struct json *answer, const struct render_options *o, struct strbuf *sb)
+{
+	add_taken(sb, answer, "deployment");
 	(void)o;
 }
 

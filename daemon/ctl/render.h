@@ -23,6 +23,7 @@ void render_show(const struct json *answer, const struct render_options *o, stru
 void render_history(const struct json *answer, const struct render_options *o, struct strbuf *sb);
 /* One line per domain that was accepted, refused or waited for; what a reload changed. */
 void render_renew(const struct json *answer, const struct render_options *o, struct strbuf *sb);
+void render_deploy(const struct json *answer, const struct render_options *o, struct strbuf *sb);
 void render_wait(const struct json *answer, const struct render_options *o, struct strbuf *sb);
 void render_reload(const struct json *answer, const struct render_options *o, struct strbuf *sb);
 

@@ -255,11 +255,9 @@ def test_scutum_refuses(world, case):
     time.sleep(4)
     assert world.sandbox.counts() == before
     world.sandbox.clear_faults()
-    assert d.ctl("reload").code == 0
-    if d.status(NAME)["state"] == "failed":
-        assert d.ctl("renew", NAME).code == 0
+    assert d.ctl("deploy", NAME).code == 0
     d.wait(NAME, timeout=60)
-    assert world.sandbox.pushes(NAME)
+    world.assert_good(d, NAME)
 
 
 def test_rate_limit_is_kept(world):

@@ -64,6 +64,7 @@ static void test_requests(void **state)
 	accepts("show a.jp", "{\"verb\":\"show\",\"names\":[\"a.jp\"]}");
 	accepts("history a.jp", "{\"verb\":\"history\",\"names\":[\"a.jp\"]}");
 	accepts("renew a.jp b.jp", "{\"verb\":\"renew\",\"names\":[\"a.jp\",\"b.jp\"]}");
+	accepts("deploy a.jp", "{\"verb\":\"deploy\",\"names\":[\"a.jp\"]}");
 	accepts("reload", "{\"verb\":\"reload\",\"names\":[]}");
 	accepts("wait a.jp", "{\"verb\":\"wait\",\"names\":[\"a.jp\"],\"timeout\":60}");
 	accepts("wait a.jp --timeout 5m b.jp",

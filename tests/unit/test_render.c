@@ -176,6 +176,7 @@ static void test_small_answers(void **state)
 	renders(render_renew,
 		"{\"accepted\":[\"a.jp\"],\"refused\":[{\"name\":\"b.jp\",\"reason\":\"not managed\"}]}",
 		"a.jp: renewal started\nb.jp: refused: not managed\n");
+	renders(render_deploy, "{\"accepted\":[\"a.jp\"],\"refused\":[]}", "a.jp: deployment started\n");
 	renders(render_renew, "{\"accepted\":[],\"refused\":[]}", "nothing to do\n");
 	renders(render_wait,
 		"{\"domains\":[{\"name\":\"a.jp\",\"state\":\"valid\",\"error\":null},{\"name\":\"b.jp\","
