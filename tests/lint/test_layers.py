@@ -78,6 +78,15 @@ def test_planted_violation_is_caught(tmp_path, path, text, said):
     assert problems[0].startswith(path + ":") and said in problems[0]
 
 
+def test_private_header_may_stand_first(tmp_path):
+    files = {
+        **CLEAN,
+        "daemon/core/job_priv.h": '#include "daemon/core/job.h"\n',
+        "daemon/core/job.c": '#include "daemon/core/job_priv.h"\n',
+    }
+    assert plant(tmp_path, files) == []
+
+
 def test_cycle_is_caught(tmp_path):
     problems = plant(
         tmp_path,

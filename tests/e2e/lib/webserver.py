@@ -17,26 +17,26 @@ pid {dir}/nginx.pid;
 error_log {dir}/error.log info;
 events {{ worker_connections 512; }}
 http {{
-	access_log {dir}/access.log;
-	client_body_temp_path {dir}/tmp;
-	proxy_temp_path {dir}/tmp;
-	fastcgi_temp_path {dir}/tmp;
-	uwsgi_temp_path {dir}/tmp;
-	scgi_temp_path {dir}/tmp;
-	default_type text/plain;
-	server {{
-		listen 127.0.0.1:{port};
-		server_name _;
-		root {www}/$host;
-		{location}
-	}}
+    access_log {dir}/access.log;
+    client_body_temp_path {dir}/tmp;
+    proxy_temp_path {dir}/tmp;
+    fastcgi_temp_path {dir}/tmp;
+    uwsgi_temp_path {dir}/tmp;
+    scgi_temp_path {dir}/tmp;
+    default_type text/plain;
+    server {{
+        listen 127.0.0.1:{port};
+        server_name _;
+        root {www}/$host;
+        {location}
+    }}
 }}
 """
 
 PROXY = """location = /.well-known/pki-validation/fileauth.txt {{
-			proxy_pass http://127.0.0.1:{port};
-			proxy_set_header Host $host;
-		}}"""
+            proxy_pass http://127.0.0.1:{port};
+            proxy_set_header Host $host;
+        }}"""
 
 
 def is_installed():
