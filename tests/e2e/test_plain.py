@@ -4,6 +4,8 @@
 import json
 import os
 import re
+import shutil
+import subprocess
 import threading
 
 import pytest
@@ -208,6 +210,18 @@ def test_dvcertctl_for_people(world):
     for verb in ("show", "history", "wait"):
         assert d.ctl(verb, "none.example.jp").code not in (0, 69), verb
     assert d.ctl("stauts").code == 64
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root is needed to become somebody else")
+def test_other_users_may_not_talk_to_it(world):
+    d = world.simple(NAME).start()
+    program = shutil.copy(base.program("dvcertctl"), world.dir / "dvcertctl")
+    done = subprocess.run(
+        [program, "-s", str(d.socket), "status"], capture_output=True, text=True, user=65534, group=65534,
+        extra_groups=[], env=base.clean_env(), timeout=20,
+    )  # fmt: skip
+    assert done.returncode == 77 and NAME not in done.stdout, done
+    assert d.alive()
 
 
 def test_wait_times_out(world):
