@@ -109,19 +109,25 @@ def test_second_daemon_on_the_same_socket_is_refused(world):
     assert d.ctl("status").code == 0
 
 
-def test_damaged_state_is_put_aside_not_lost(world):
-    """An unreadable record must not lead to an order by itself going unnoticed: it is kept, and shown."""
+def test_damaged_state_leads_to_no_order(world):
+    """An unreadable record is kept aside and shown; what it knew may have been an order, so nothing is bought."""
     d = world.simple(NAME, "new.example.jp").start()
     d.wait(NAME, "new.example.jp")
     d.stop()
     record = d.state_dir / "state" / f"{NAME}.json"
-    record.write_text(record.read_text()[:40])
-    d.start()
-    d.wait("new.example.jp")
-    kept = [p for p in (d.state_dir / "state").iterdir() if p.name.startswith(f"{NAME}.json.bad-")]
-    shown = d.status(NAME)
-    assert kept or (shown["state"] == "failed" and shown["error"]), shown
+    damaged = record.read_text()[:40]
+    record.write_text(damaged)
+    world.sandbox.forget_requests()
+    for _ in range(2):
+        d.start()
+        d.wait("new.example.jp")
+        (shown,) = d.wait(NAME, state="failed")
+        assert shown["error"]["code"] == "state_unreadable", shown
+        d.stop()
+    (kept,) = [p for p in record.parent.iterdir() if p.name.startswith(f"{NAME}.json.bad-")]
+    assert kept.read_text() == damaged
     assert d.live(NAME).exists()
+    assert world.sandbox.counts()["order"] == 0
 
 
 def test_newer_state_is_not_touched(world):
@@ -129,10 +135,24 @@ def test_newer_state_is_not_touched(world):
     d.wait(NAME)
     d.stop()
     record = d.state_dir / "state" / f"{NAME}.json"
-    text = re.sub(r'"version": *1', '"version": 99', record.read_text())
+    text = re.sub(r'"version": *1', '"version": 99', record.read_text(), count=1)
     record.write_text(text)
     world.sandbox.forget_requests()
-    d.spawn()
-    time.sleep(3)
+    d.start()
+    d.wait(NAME, state="failed")
+    assert d.ctl("renew", NAME).code != 0
+    d.stop()
     assert record.read_text() == text
+    assert world.sandbox.counts()["order"] == 0
+
+
+def test_lost_state_is_rebuilt_from_the_certificate(world):
+    d = world.simple(NAME).start()
+    d.wait(NAME)
+    d.stop()
+    (d.state_dir / "state" / f"{NAME}.json").unlink()
+    world.sandbox.forget_requests()
+    d.start()
+    d.wait(NAME)
+    world.assert_good(d, NAME)
     assert world.sandbox.counts()["order"] == 0
