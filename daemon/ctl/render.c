@@ -139,6 +139,8 @@ static char *cell_next(const struct json *d, int64_t now)
 	const struct json *next = json_get(d, "next");
 	const char *phase = text_of(d, "phase", NULL), *action = text_of(next, "action", NULL);
 	int64_t at = time_of(next, "at");
+	if (action && strcmp(action, "none") == 0)
+		action = "-";
 	add_escaped(&sb, action ? action : phase ? phase : at ? "" : "-");
 	if (at) {
 		strbuf_adds(&sb, sb.len ? " " : "");

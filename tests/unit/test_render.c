@@ -52,7 +52,7 @@ static const char fleet[] =
 	"\"next\":{\"action\":\"reissue\",\"at\":\"2027-04-29T08:00:00Z\"},\"error\":null},"
 	"{\"name\":\"soon.jp\",\"state\":\"valid\",\"not_after\":\"2026-11-22T08:00:00Z\",\"next\":null,"
 	"\"error\":null},"
-	"{\"name\":\"new.jp\",\"state\":\"new\",\"next\":null,\"error\":null},"
+	"{\"name\":\"new.jp\",\"state\":\"new\",\"next\":{\"action\":\"none\",\"at\":null},\"error\":null},"
 	"{\"name\":\"deploying.jp\",\"state\":\"deploying\",\"not_after\":\"2027-06-01T08:00:00Z\",\"next\":"
 	"null,"
 	"\"deploy\":[{\"target\":\"scutum:deploying.jp\",\"state\":\"retrying\",\"error\":\"503\"}],"
