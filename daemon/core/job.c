@@ -166,7 +166,8 @@ enum job_op job_next_op(const struct job_ctx *c)
 	return PHASES[j->phase].op;
 }
 
-/* The configuration changed before anything was bought: start over with what is wanted now. */
+/* The configuration changed before anything was bought: start over with what is wanted now. PREPARE replaces the
+ * key, so the record on disk must not go on naming a CSR of the old one: after a crash it could be ordered. */
 static void start_over(struct job_ctx *c)
 {
 	struct record_job *j = c->job;
@@ -177,6 +178,7 @@ static void start_over(struct job_ctx *c)
 	j->names = job_names(c->env->spec);
 	j->spec_hash = c->env->spec->spec_hash;
 	j->posts = 0;
+	c->u->persist = true;
 	job_go(c, PHASE_PREPARE);
 }
 

@@ -26,5 +26,7 @@ typedef void server_fn(const struct server_request *rq, struct server_reply *rep
 int server_new(struct loop *l, const char *listen, server_fn *fn, void *arg, struct server **ret, struct err *reterr)
 	_must_check_;
 void server_free(struct server *s);
+/* Another time than 10 s for clients that connect from now on; for tests. */
+void server_set_client_ms(struct server *s, int64_t ms);
 /* The port really bound (for ":0"). */
 unsigned server_port(const struct server *s);

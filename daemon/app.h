@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The running program: everything hangs off one struct app, there are no globals. The files beside
+ * this one share it:
+ *   app.c          brings the parts up in order and takes them down in reverse: the map of the program
+ *   runner.c       step -> persist -> start: the only place where decisions meet I/O
+ *   operations.c   the operations of a job and what their answers mean as events
+ *   duties.c       deploying and cleaning up
+ *   poller.c       the one status-changes poll for the account
+ *   load.c         records from disk at the start
+ *   reconfigure.c  a reload
+ *   status.c       what a domain looks like from outside
+ *   verbs.c        what dvcertctl can ask for */
+#pragma once
+
+#include "common/log.h"
+#include "config/model.h"
+#include "daemon/certcentral/client.h"
+#include "daemon/core/agenda.h"
+#include "daemon/core/budget.h"
+#include "daemon/core/decide.h"
+#include "daemon/core/duty.h"
+#include "daemon/core/job.h"
+#include "daemon/core/record.h"
+#include "daemon/dcv/preflight.h"
+#include "daemon/dcv/responder.h"
+#include "daemon/deploy/generation.h"
+#include "daemon/deploy/scutum.h"
+#include "daemon/io/loop.h"
+#include "daemon/io/work.h"
+#include "daemon/ops/control.h"
+#include "daemon/pki/chain.h"
+#include "daemon/store/store.h"
+
+#include <sys/queue.h>
+
+/* As `dvcertctl status` names them. */
+enum domain_state {
+	STATE_NEW,
+	STATE_PENDING,
+	STATE_RETRYING,
+	STATE_DEPLOYING,
+	STATE_VALID,
+	STATE_FAILED,
+	STATE_NR
+};
+const char *domain_state_name(enum domain_state s);
+
+struct app;
+struct operation; /* a job's operation under way: operations.c */
+struct duty_run;  /* a duty under way: duties.c */
+struct webroot_lock;
+struct lock_waiter;
+
+STAILQ_HEAD(history_list, history_line);
+
+/* A line for the history of a domain, not yet on disk. */
+struct history_line {
+	STAILQ_ENTRY(history_line) link;
+	int64_t at;
+	const char *event; /* static */
+	char text[];
+};
+
+/* What a domain needs only while something is going on; ten thousand idle domains have none. */
+struct flight {
+	struct operation *operation; /* the job's operation, at most one */
+	struct duty_run *deploying;
+	struct duty_run *cleaning;
+	struct work *saving;    /* the record is being written */
+	bool dirty;             /* ... and has changed since */
+	unsigned save_failures; /* in a row */
+	char *save_error;
+	enum job_op start_next; /* waits for the record to be written */
+	struct chain *chain;    /* checked, ready to be installed */
+	struct history_list history;
+};
+
+/* A random value that the responder serves for a job. */
+struct served {
+	char *token;
+	char *names;
+};
+
+struct domain {
+	struct agenda_node due;   /* in app->agenda: when to look at it again */
+	struct agenda_node ready; /* in app->ready: wants to start, most urgent first */
+	struct app *app;
+	struct config *config;    /* the snapshot that spec belongs to */
+	const struct cfg_domain *spec;
+	struct record *rec;
+	struct flight *flight;
+	struct served *served;      /* NULL: nothing */
+	struct webroot_lock *holds; /* NULL: no lock */
+	struct lock_waiter *waits;  /* NULL: not in a queue */
+	int64_t save_retry_at;
+	uint8_t state;      /* enum domain_state, as counted in app->counts */
+	bool counted;
+	bool is_pending;    /* counted in app->n_pending */
+	bool is_running;    /* counted in app->n_running */
+	bool is_reserving;  /* counted in app->n_reserved */
+	bool is_leaving;    /* no longer in the YAML: goes when no paid answer and no write is awaited */
+	bool is_going;      /* ... and its end is on the way */
+	bool is_fresh;      /* new in a reload, not admitted yet */
+	bool spec_changed;  /* by the reload under way */
+	TAILQ_ENTRY(domain) leaving;
+};
+
+/* Trust anchors shared with pool threads. */
+struct shared_trust {
+	struct trust *trust;
+	unsigned refs;
+};
+
+struct poller {
+	struct timer *timer;
+	struct cc_call *call;
+	int64_t since; /* the last moment that a good poll covered; 0: none */
+	int64_t asked_at;
+	unsigned failures;
+};
+
+TAILQ_HEAD(domain_list, domain);
+
+struct app {
+	const char *config_file;
+	struct config *config;
+	struct loop *loop;
+	struct store *store;
+	struct generation_dirs dirs;
+	struct shared_trust *trust;
+	struct cc *cc;
+	struct scutum *scutum;
+	struct preflight *preflight;
+	struct responder *responder; /* NULL: not configured */
+	struct control *control;
+	struct budget *budget;
+	struct domain **domains; /* sorted by name */
+	size_t n_domains;
+	struct agenda agenda;
+	struct agenda ready;
+	struct timer *timer; /* for the agenda */
+	struct timer *watchdog;
+	struct timer *status_timer;
+	bool status_is_due;
+	struct domain_list leaving; /* removed from the YAML, an answer is still awaited */
+	struct poller poller;
+	struct webroot_lock *locks; /* uthash by webroot; locks.c */
+	unsigned counts[STATE_NR];
+	unsigned n_pending;  /* orders that the CA works on */
+	unsigned n_running;  /* jobs with an operation under way */
+	unsigned n_reserved; /* jobs that will post an order */
+	unsigned n_flights;
+	int64_t started_at;
+	int64_t config_loaded_at;
+	struct waiter *waiters;
+	struct control_request *reload_request; /* answered when the reload is done */
+	bool reloading;
+	bool reload_again;
+	bool is_up;
+	bool stopping;
+	int exit_code;
+};
+
+/* --- app.c --- */
+/* Runs until SIGTERM; the exit code of the process. */
+int app_run(const char *config_file);
+/* `dvcertd --check`: prints what is wrong; 0 or 78. */
+int app_check(const char *config_file);
+void app_set_log(const struct config *c);
+/* The STATUS line for systemd; ready: with READY=1. */
+void app_tell_status(struct app *a, bool ready);
+/* A state word changed: the STATUS line follows soon. */
+void app_state_changed(struct app *a);
+/* The disk can no longer be trusted (fsync failed): stop at once, read everything again at the next start. */
+_noreturn_ void app_die_of_disk(const char *what);
+struct shared_trust *trust_get(struct app *a);
+void trust_put(struct shared_trust *t);
+
+/* --- runner.c --- */
+/* Feeds an event through job_step and carries the update out. */
+void runner_event(struct domain *d, const struct job_event *ev);
+/* The same for an update of a duty. */
+void runner_update(struct domain *d, struct job_update *u);
+/* Looks at a domain: starts what is due, sets when to look again. */
+void runner_look(struct domain *d);
+/* A domain enters (start, reload) or leaves: recovers what was under way. */
+void runner_admit(struct domain *d);
+/* Looks at everything that is due; arms the timer. */
+void runner_tick(struct app *a);
+/* Fills the environment of a step. */
+void runner_env(const struct domain *d, struct job_env *env);
+struct flight *runner_flight(struct domain *d);
+/* Gives the flight back when nothing is under way any more. */
+void runner_settle(struct domain *d);
+void runner_log(const struct domain *d, enum log_level level, const struct log_msgid *id, const char *fmt, ...)
+	_printf_(4, 5);
+/* Writes what is dirty, on this thread: for the way out. */
+void runner_flush(struct app *a);
+struct domain *domain_find(const struct app *a, const char *name);
+struct domain *domain_new(struct app *a, struct config *c, const struct cfg_domain *spec, struct record *rec);
+/* Cancels what is under way and frees. */
+void domain_free(struct domain *d);
+
+/* --- operations.c --- */
+void operation_start(struct domain *d, enum job_op op);
+/* Silence; a paid post that has left may still take effect. */
+void operation_cancel(struct domain *d);
+enum job_op operation_kind(const struct operation *o);
+
+/* --- duties.c --- */
+void duties_start(struct domain *d);
+void duties_cancel(struct domain *d);
+
+/* --- locks.c: one order at a time per webroot --- */
+/* True: d holds the lock now. False: d is in the queue; granted(d) is called when its turn comes,
+ * from within somebody's lock_release: it may start work, not more. */
+bool lock_take(struct domain *d, const char *webroot, void (*granted)(struct domain *d));
+void lock_leave_queue(struct domain *d);
+/* Lets the lock go (and leaves the queue); the next in line is served. Nothing when d holds none. */
+void lock_release(struct domain *d);
+bool lock_is_for(const struct domain *d, const char *webroot);
+/* Who holds the lock that d is queued for: name of a domain, or NULL. */
+const char *lock_waits_for(const struct domain *d);
+
+/* --- poller.c --- */
+void poller_sync(struct app *a);
+void poller_stop(struct app *a);
+
+/* --- load.c --- */
+/* Reads all records and makes the domains; -errno only when the state folder itself cannot be read. */
+int load_domains(struct app *a, struct err *reterr) _must_check_;
+/* The record of one domain; never NULL: one that cannot be read becomes a held record that orders nothing. */
+struct record *load_record(struct app *a, const struct cfg_domain *spec);
+
+/* --- reconfigure.c --- */
+void reconfigure(struct app *a, struct control_request *rq);
+
+/* --- status.c --- */
+enum domain_state domain_state(const struct domain *d);
+struct json *status_all(const struct app *a, struct control_request *rq);
+struct json *status_show(const struct domain *d);
+/* One line for sd_notify. */
+void status_line(const struct app *a, char *buf, size_t len);
+
+/* --- verbs.c --- */
+extern const struct control_verb VERBS[];
+extern const size_t N_VERBS;
+void verbs_request_gone(struct control_request *rq, void *arg);
+/* Answers the waiters for whom it is decided. */
+void verbs_state_changed(struct app *a, const struct domain *d);
+void verbs_done(struct app *a);

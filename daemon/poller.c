@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One status-changes poll for the whole account, and only while the CA works on an order of ours. Its window reaches
+ * back to the last good poll plus an overlap and stays below the API's limit of 10080 minutes; what lies further back is not
+ * guessed: every open order is asked one by one. A poll is a hint, order info is the fact. */
+#include "daemon/app.h"
+
+#include "common/clock.h"
+#include "common/mem.h"
+#include "daemon/core/retry.h"
+#include "daemon/messages.h"
+
+#include <stdlib.h>
+
+#define WINDOW_MAX_MIN 10079
+#define OVERLAP_S      300
+
+static void poll_now(void *arg);
+
+static int by_order_id(const void *a, const void *b)
+{
+	const struct cc_entry *x = a, *y = b;
+
+	return (x->order_id > y->order_id) - (x->order_id < y->order_id);
+}
+
+static enum order_state hint_state(enum cc_status s)
+{
+	switch (s) {
+	case CC_STATUS_ISSUED: return ORDER_ISSUED;
+	case CC_STATUS_REJECTED:
+	case CC_STATUS_CANCELED:
+	case CC_STATUS_REVOKED:
+	case CC_STATUS_EXPIRED:
+	case CC_STATUS_NEEDS_CSR: return ORDER_ENDED;
+	case CC_STATUS_UNKNOWN:
+	case CC_STATUS_PENDING:
+	case CC_STATUS_NEEDS_APPROVAL:
+	case CC_STATUS_REISSUE:
+	case CC_STATUS_NR: return ORDER_PENDING;
+	}
+	return ORDER_PENDING;
+}
+
+static void hint(struct domain *d, const struct cc_entry *e)
+{
+	struct job_event ev = { .kind = EV_HINT };
+
+	ev.order_id = e->order_id;
+	ev.certificate_id = e->certificate_id;
+	ev.order_state = hint_state(e->status);
+	if (ev.order_state != ORDER_PENDING)
+		runner_event(d, &ev);
+}
+
+/* ORDER_ISSUED as a hint means "ask order info now", whatever it will say. */
+static void ask_every_order(struct app *a)
+{
+	for (size_t i = 0; i < a->n_domains; i++) {
+		struct domain *d = a->domains[i];
+
+		if (d->is_pending)
+			runner_event(d, &(struct job_event){ .kind = EV_HINT, .order_state = ORDER_ISSUED });
+	}
+}
+
+static void spread(struct app *a, const struct cc_reply *r)
+{
+	struct cc_entry *sorted;
+
+	if (r->n_entries == 0)
+		return;
+	sorted = xmemdup(r->entries, r->n_entries * sizeof(*sorted));
+	qsort(sorted, r->n_entries, sizeof(*sorted), by_order_id);
+	for (size_t i = 0; i < a->n_domains; i++) {
+		struct domain *d = a->domains[i];
+		struct cc_entry key = { 0 };
+		const struct cc_entry *e;
+
+		if (!d->is_pending)
+			continue;
+		key.order_id = d->rec->job->order_id;
+		e = bsearch(&key, sorted, r->n_entries, sizeof(*sorted), by_order_id);
+		if (e)
+			hint(d, e);
+	}
+	free(sorted);
+}
+
+static void plan_next(struct app *a)
+{
+	int64_t tempo = a->config->certcentral.poll_interval;
+	unsigned failures = MIN(a->poller.failures, 4u);
+
+	timer_set(a->poller.timer, tempo * 1000 * ((int64_t)1 << failures));
+}
+
+static void polled(const struct cc_reply *r, void *owner)
+{
+	struct app *a = owner;
+	struct poller *p = &a->poller;
+
+	p->call = NULL;
+	if (r->outcome.fault != FAULT_NONE) {
+		if (p->failures++ == 0)
+			log_event(LOG_LEVEL_WARNING, &MSG_POLL_FAILED, NULL, "status-changes: %s",
+				  r->outcome.message);
+	} else {
+		p->failures = 0;
+		p->since = p->asked_at;
+		spread(a, r);
+	}
+	if (a->n_pending > 0)
+		plan_next(a);
+	else
+		poller_stop(a);
+}
+
+static void poll_now(void *arg)
+{
+	struct app *a = arg;
+	struct poller *p = &a->poller;
+	int64_t now = clock_now(), minutes;
+
+	if (p->call || a->stopping)
+		return;
+	if (a->n_pending == 0) {
+		poller_stop(a);
+		return;
+	}
+	/* A clock that went back makes the window start now; a gap that is too long is not covered by one. */
+	if (p->since > now)
+		p->since = now;
+	minutes = (now - p->since + OVERLAP_S + 59) / 60;
+	if (minutes > WINDOW_MAX_MIN) {
+		ask_every_order(a);
+		minutes = WINDOW_MAX_MIN;
+	}
+	p->asked_at = now;
+	cc_status_changes(a->cc, minutes, polled, a, &p->call);
+}
+
+/* Called whenever the number of pending orders may have changed. */
+void poller_sync(struct app *a)
+{
+	struct poller *p = &a->poller;
+
+	if (a->n_pending == 0 || p->since != 0 || a->stopping)
+		return;
+	if (!p->timer)
+		p->timer = timer_new(a->loop, poll_now, a);
+	/* Orders become pending now: nothing before this moment is of interest. */
+	p->since = clock_now();
+	p->failures = 0;
+	plan_next(a);
+}
+
+void poller_stop(struct app *a)
+{
+	struct poller *p = &a->poller;
+
+	cc_cancel(&p->call);
+	p->since = 0;
+	if (p->timer)
+		timer_clear(p->timer);
+}

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A reload: the new configuration is read and checked whole by a pool thread, together with the records of domains that
+ * are new in it. Then it is taken over in one turn of the loop, or the old one stays. A reload never orders for a domain
+ * that has a certificate or an order; a domain that is gone is only forgotten. */
+#include "daemon/app.h"
+
+#include "common/clock.h"
+#include "common/mem.h"
+#include "config/diff.h"
+#include "config/load.h"
+#include "daemon/messages.h"
+#include "daemon/ops/notify.h"
+
+#include <sysexits.h>
+
+struct reload {
+	struct app *app;
+	struct config *old;
+	struct config *now; /* result; NULL: refused */
+	struct config_report report;
+	struct record **recs; /* of added domains, by index in now->domains */
+	struct shared_trust *trust;
+	struct err err;
+};
+
+struct takeover {
+	struct app *app;
+	struct reload *reload;
+	struct domain **domains; /* the new array */
+	size_t n;
+	struct domain **changed;
+	size_t n_changed;
+	int64_t added, removed, n_same, n_differ;
+};
+
+/* --- in the pool thread --- */
+
+static void read_added(enum config_change change, const struct cfg_domain *old, const struct cfg_domain *now,
+		       void *arg)
+{
+	struct reload *r = arg;
+
+	(void)old;
+	if (change == CONFIG_ADDED)
+		r->recs[now - r->now->domains] = load_record(r->app, now);
+}
+
+static void reload_run(void *arg)
+{
+	struct reload *r = arg;
+
+	if (config_load(r->app->config_file, &r->now, &r->report) < 0)
+		return;
+	r->trust = xmalloc(sizeof(*r->trust));
+	r->trust->refs = 1;
+	if (trust_new(r->now->certcentral.ca_file, &r->trust->trust, &r->err) < 0) {
+		free(TAKE_PTR(r->trust));
+		return;
+	}
+	r->recs = xcalloc(r->now->n_domains + 1, sizeof(struct record *));
+	config_diff(r->old, r->now, read_added, r);
+}
+
+/* --- on the loop --- */
+
+static void reload_free(struct reload *r)
+{
+	for (size_t i = 0; r->recs && i < r->now->n_domains; i++)
+		record_free(r->recs[i]);
+	free(r->recs);
+	trust_put(r->trust);
+	config_report_done(&r->report);
+	config_unref(r->now);
+	config_unref(r->old);
+	free(r);
+}
+
+static void answer_refused(struct app *a, const struct reload *r)
+{
+	_cleanup_(strbuf_done) struct strbuf sb = STRBUF_INIT(48u << 10);
+	struct control_request *rq = a->reload_request;
+
+	for (size_t i = 0; i < r->report.n_problems; i++) {
+		log_event(LOG_LEVEL_ERROR, &MSG_CONFIG_BAD, NULL, "%s", r->report.problems[i].text);
+		strbuf_addf(&sb, "\n%s", r->report.problems[i].text);
+	}
+	if (r->err.code) {
+		log_event(LOG_LEVEL_ERROR, &MSG_CONFIG_BAD, NULL, "%s", r->err.text);
+		strbuf_addf(&sb, "\n%s", r->err.text);
+	}
+	log_event(LOG_LEVEL_ERROR, &MSG_CONFIG_BAD, NULL,
+		  "the new configuration is refused, the old one stays in force");
+	if (!rq)
+		return;
+	a->reload_request = NULL;
+	free(control_data(rq));
+	control_set_data(rq, NULL);
+	control_refuse(rq, EX_CONFIG, "the new configuration is refused, the old one stays in force:%s",
+		       strbuf_str(&sb));
+}
+
+static void answer_done(struct app *a, const struct takeover *t, const char *restart)
+{
+	struct control_request *rq = a->reload_request;
+	struct json *o;
+
+	log_event(LOG_LEVEL_INFO, &MSG_RELOADED, NULL,
+		  "configuration reloaded: %zu domains, %lld added, %lld removed, %lld changed", a->n_domains,
+		  (long long)t->added, (long long)t->removed, (long long)t->n_differ);
+	if (restart[0])
+		log_event(LOG_LEVEL_WARNING, &MSG_RELOADED, NULL,
+			  "changed, but in force only after a restart: %s", restart);
+	if (!rq)
+		return;
+	a->reload_request = NULL;
+	free(control_data(rq));
+	control_set_data(rq, NULL);
+	o = json_new_obj();
+	json_set_bool(o, "reloaded", true);
+	json_set_i64(o, "added", t->added);
+	json_set_i64(o, "removed", t->removed);
+	json_set_i64(o, "changed", t->n_differ);
+	json_set_str(o, "restart_needed", restart[0] ? restart : NULL);
+	control_answer(rq, o);
+}
+
+static void adopt_spec(struct domain *d, struct config *now, const struct cfg_domain *spec)
+{
+	struct config *old = d->config;
+
+	d->config = config_ref(now);
+	d->spec = spec;
+	config_unref(old);
+}
+
+/* What a person may have mended with this reload: a key, an account, a name. Never a state that we could
+ * not read: an order may be hidden behind it. */
+static bool may_release(const struct domain *d, bool differs)
+{
+	const struct record *r = d->rec;
+
+	if (!r->held || r->frozen || (r->error.code && strncmp(r->error.code, "state_", 6) == 0))
+		return false;
+	return r->job || differs;
+}
+
+static bool retry_failed_deploys(struct record *r)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; i < r->n_deploys; i++) {
+		if (r->deploys[i].state != DEPLOY_FAILED)
+			continue;
+		r->deploys[i].state = DEPLOY_TODO;
+		r->deploys[i].next_at = 0;
+		any = true;
+	}
+	return any;
+}
+
+static void add_domain(struct takeover *t, const struct cfg_domain *now)
+{
+	struct app *a = t->app;
+	struct reload *r = t->reload;
+	size_t i = (size_t)(now - r->now->domains);
+	struct domain *d;
+
+	TAILQ_FOREACH(d, &a->leaving, leaving)
+	{
+		if (strcmp(d->rec->name, now->name) == 0)
+			break;
+	}
+	if (d) { /* it was on its way out: its state in memory is newer than the file */
+		TAILQ_REMOVE(&a->leaving, d, leaving);
+		d->is_leaving = false;
+		adopt_spec(d, r->now, now);
+	} else {
+		d = domain_new(a, r->now, now, TAKE_PTR(r->recs[i]));
+		d->is_fresh = true;
+	}
+	t->domains[t->n++] = d;
+	t->changed[t->n_changed++] = d;
+	t->added++;
+}
+
+static void remove_domain(struct takeover *t, struct domain *d)
+{
+	d->is_leaving = true;
+	TAILQ_INSERT_TAIL(&t->app->leaving, d, leaving);
+	t->changed[t->n_changed++] = d;
+	t->removed++;
+}
+
+static void take_over(enum config_change change, const struct cfg_domain *old, const struct cfg_domain *now,
+		      void *arg)
+{
+	struct takeover *t = arg;
+	struct domain *d = old ? domain_find(t->app, old->name) : NULL;
+	bool differs = change == CONFIG_CHANGED;
+
+	if (!d) {
+		if (now)
+			add_domain(t, now);
+		return;
+	}
+	if (!now) {
+		remove_domain(t, d);
+		return;
+	}
+	adopt_spec(d, t->reload->now, now);
+	d->spec_changed = differs && old->spec_hash != now->spec_hash;
+	t->domains[t->n++] = d;
+	t->n_differ += differs;
+	if (differs || d->rec->held || d->state == STATE_FAILED)
+		t->changed[t->n_changed++] = d;
+}
+
+static void go_on(struct domain *d)
+{
+	struct job_update u = { 0 };
+
+	if (d->is_leaving || d->is_fresh) {
+		d->is_fresh = false;
+		runner_admit(d);
+		return;
+	}
+	if (may_release(d, d->spec_changed)) {
+		d->spec_changed = false;
+		runner_event(d, &(struct job_event){ .kind = EV_RELEASE });
+	}
+	u.persist = duty_plan(d->rec, d->spec, false);
+	u.persist = retry_failed_deploys(d->rec) || u.persist;
+	runner_update(d, &u);
+	runner_look(d);
+}
+
+static int parts_reconfigure(struct app *a, struct config *c, struct err *reterr)
+{
+	int rc = cc_reconfigure(a->cc, c, reterr);
+
+	return rc < 0 ? rc : scutum_reconfigure(a->scutum, c, reterr);
+}
+
+static void swap(struct app *a, struct reload *r)
+{
+	struct takeover t = { .app = a, .reload = r };
+	char restart[256] = "";
+	struct shared_trust *old_trust = a->trust;
+	struct domain **old_domains = a->domains;
+
+	(void)config_needs_restart(r->old, r->now, restart, sizeof(restart));
+	t.domains = xcalloc(r->now->n_domains + 1, sizeof(struct domain *));
+	t.changed = xcalloc(r->now->n_domains + r->old->n_domains + 1, sizeof(struct domain *));
+	config_diff(r->old, r->now, take_over, &t);
+	a->domains = t.domains;
+	a->n_domains = t.n;
+	a->config = config_ref(r->now);
+	a->trust = TAKE_PTR(r->trust);
+	trust_put(old_trust);
+	config_unref(r->old); /* the app's own reference; reload_free drops the reload's */
+	a->config_loaded_at = clock_now();
+	budget_set_max(a->budget, (uint32_t)a->config->certcentral.max_orders_per_day);
+	app_set_log(a->config);
+	for (size_t i = 0; i < t.n_changed; i++)
+		go_on(t.changed[i]);
+	answer_done(a, &t, restart);
+	free(old_domains);
+	free(t.changed);
+}
+
+static void reload_done(void *arg)
+{
+	struct reload *r = arg;
+	struct app *a = r->app;
+	bool again;
+
+	a->reloading = false;
+	if (r->now && r->trust && parts_reconfigure(a, r->now, &r->err) == 0)
+		swap(a, r);
+	else
+		answer_refused(a, r);
+	reload_free(r);
+	app_tell_status(a, true);
+	again = a->reload_again;
+	a->reload_again = false;
+	if (again && !a->stopping)
+		reconfigure(a, NULL);
+}
+
+void reconfigure(struct app *a, struct control_request *rq)
+{
+	struct reload *r;
+
+	if (rq)
+		a->reload_request = rq;
+	/* A file that changes while it is being read is read once more. */
+	if (a->reloading) {
+		a->reload_again = true;
+		return;
+	}
+	a->reloading = true;
+	notify_reloading();
+	r = xmalloc(sizeof(*r));
+	r->app = a;
+	r->old = config_ref(a->config);
+	work_start(a->loop, reload_run, reload_done, r, NULL);
+}

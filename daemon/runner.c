@@ -1,0 +1,565 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The runner: carries out what the core decides, in a fixed order. A record that changed is made durable
+ * before the operation that relies on it starts; reports go to the log and to the domain's history.
+ * Nothing here decides about certificates. */
+#include "daemon/app.h"
+
+#include "common/clock.h"
+#include "common/fs.h"
+#include "common/mem.h"
+#include "common/str.h"
+#include "daemon/core/retry.h"
+#include "daemon/messages.h"
+#include "daemon/save.h"
+
+/* Jobs whose operation is under way at the same time; the others wait, most urgent first. Bounds
+ * memory and the queue of the thread pool, not the speed: the rate windows are far tighter. */
+#define RUNNING_MAX 64
+/* The wall clock can jump or stand still (suspend), so the loop looks at it at least this often. */
+#define LOOK_MAX_MS	    60000
+#define HISTORY_PENDING_MAX 64
+
+static void carry_on(struct domain *d);
+
+struct domain *domain_find(const struct app *a, const char *name)
+{
+	size_t lo = 0, hi = a->n_domains;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		int cmp = strcmp(name, a->domains[mid]->rec->name);
+
+		if (cmp == 0)
+			return a->domains[mid];
+		if (cmp < 0)
+			hi = mid;
+		else
+			lo = mid + 1;
+	}
+	return NULL;
+}
+
+struct flight *runner_flight(struct domain *d)
+{
+	if (!d->flight) {
+		d->flight = xmalloc(sizeof(*d->flight));
+		STAILQ_INIT(&d->flight->history);
+		d->app->n_flights++;
+	}
+	return d->flight;
+}
+
+static void free_history(struct flight *f)
+{
+	struct history_line *h;
+
+	while ((h = STAILQ_FIRST(&f->history))) {
+		STAILQ_REMOVE_HEAD(&f->history, link);
+		free(h);
+	}
+}
+
+static void free_flight(struct domain *d)
+{
+	struct flight *f = d->flight;
+
+	if (!f)
+		return;
+	free_history(f);
+	free(f->save_error);
+	chain_free(f->chain);
+	free(f);
+	d->flight = NULL;
+	d->app->n_flights--;
+}
+
+void runner_settle(struct domain *d)
+{
+	struct flight *f = d->flight;
+
+	if (!f || f->operation || f->deploying || f->cleaning || f->saving || f->dirty ||
+	    f->start_next != OP_NONE || f->chain || !STAILQ_EMPTY(&f->history))
+		return;
+	free_flight(d);
+}
+
+void runner_env(const struct domain *d, struct job_env *env)
+{
+	static char reference[48]; /* one loop, one thread */
+	unsigned char rnd[20];
+	char hex[33];
+
+	clock_random(rnd, sizeof(rnd));
+	snprintf(reference, sizeof(reference), "dvcertd-%s", str_hex(rnd, 16, hex));
+	*env = (struct job_env){
+		.spec = d->spec,
+		.tempo = d->config->certcentral.poll_interval,
+		.look = d->config->preflight.http != CFG_LOOK_OFF,
+		.now = clock_now(),
+		.fresh_reference = reference,
+	};
+	memcpy(&env->rnd, rnd + 16, sizeof(env->rnd));
+	env->order_allowed_at =
+		budget_next_at(d->app->budget, env->now, d->app->n_reserved - (d->is_reserving ? 1 : 0));
+}
+
+/* --- telling --- */
+
+void runner_log(const struct domain *d, enum log_level level, const struct log_msgid *id, const char *fmt,
+		...)
+{
+	char order[24] = "", cert[24] = "", text[1024];
+	const struct record_job *j = d->rec->job;
+	int64_t order_id = j && j->order_id ? j->order_id : d->rec->cert.order_id;
+	int64_t cert_id = j && j->order_id ? j->certificate_id : d->rec->cert.certificate_id;
+	struct log_ctx name = { NULL, "DVCERT_NAME", d->rec->name };
+	struct log_ctx c_order = { &name, "ORDER_ID", order_id ? order : NULL };
+	struct log_ctx c_cert = { &c_order, "CERTIFICATE_ID", cert_id ? cert : NULL };
+	struct log_ctx c_code = { &c_cert, "ERROR_CODE",
+				  level <= LOG_LEVEL_WARNING ? d->rec->error.code : NULL };
+	va_list ap;
+
+	snprintf(order, sizeof(order), "%lld", (long long)order_id);
+	snprintf(cert, sizeof(cert), "%lld", (long long)cert_id);
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	log_event(level, id, &c_code, "%s", text);
+}
+
+static void remember(struct domain *d, const char *event, const char *text)
+{
+	struct flight *f = runner_flight(d);
+	size_t len = strlen(text);
+	struct history_line *h, *old;
+	unsigned n = 0;
+
+	STAILQ_FOREACH(old, &f->history, link)
+	{
+		n++;
+	}
+	if (n >= HISTORY_PENDING_MAX)
+		return;
+	h = xmalloc(sizeof(*h) + len + 1);
+	h->at = clock_now();
+	h->event = event;
+	memcpy(h->text, text, len + 1);
+	STAILQ_INSERT_TAIL(&f->history, h, link);
+}
+
+static void tell(struct domain *d, const struct job_update *u)
+{
+	for (unsigned i = 0; i < u->n_reports; i++) {
+		enum log_level level;
+		const struct log_msgid *id = message_of_report(u->reports[i].kind, &level);
+
+		runner_log(d, level, id, "%s", u->reports[i].text);
+		remember(d, id->name, u->reports[i].text);
+	}
+}
+
+/* --- durable first --- */
+
+static void save_done(void *arg)
+{
+	struct save *s = arg;
+	struct domain *d = s->owner;
+	struct flight *f = d->flight;
+
+	f->saving = NULL;
+	if (s->rc == FS_ESYNC)
+		app_die_of_disk(s->err.text);
+	if (s->rc < 0) {
+		f->dirty = true;
+		d->save_retry_at = clock_now() + retry_delay(d->config->certcentral.poll_interval,
+							     f->save_failures++, 15, 0);
+		free(f->save_error);
+		f->save_error = xstrdup(s->err.text);
+		runner_log(d, LOG_LEVEL_ERROR, &MSG_STATE_WRITE,
+			   "the state cannot be written, nothing goes on: %s", s->err.text);
+		save_take_back(s, &f->history);
+	} else {
+		f->save_failures = 0;
+		free(f->save_error);
+		f->save_error = NULL;
+	}
+	save_free(s);
+	carry_on(d);
+}
+
+static void start_save(struct domain *d)
+{
+	struct flight *f = d->flight;
+	struct save *s;
+
+	d->save_retry_at = 0;
+	record_prune_paid(d->rec, clock_now());
+	s = save_new(d->app->store, d->rec, &f->history);
+	s->owner = d;
+	f->dirty = false;
+	work_start(d->app->loop, save_run, save_done, s, &f->saving);
+}
+
+void runner_flush(struct app *a)
+{
+	for (size_t i = 0; i < a->n_domains; i++) {
+		struct domain *d = a->domains[i];
+		struct save *s;
+
+		if (!d->flight || !d->flight->dirty)
+			continue;
+		s = save_new(a->store, d->rec, &d->flight->history);
+		save_run(s);
+		if (s->rc < 0)
+			runner_log(d, LOG_LEVEL_ERROR, &MSG_STATE_WRITE, "the state cannot be written: %s",
+				   s->err.text);
+		else
+			d->flight->dirty = false;
+		save_free(s);
+	}
+}
+
+/* --- what follows from a record --- */
+
+static void recount(struct domain *d, enum domain_state state, bool pending, bool running, bool reserving)
+{
+	struct app *a = d->app;
+
+	if (d->counted)
+		a->counts[d->state]--;
+	a->counts[state]++;
+	a->n_pending += (unsigned)pending - (unsigned)d->is_pending;
+	a->n_running += (unsigned)running - (unsigned)d->is_running;
+	a->n_reserved += (unsigned)reserving - (unsigned)d->is_reserving;
+	d->counted = true;
+	d->state = (uint8_t)state;
+	d->is_pending = pending;
+	d->is_running = running;
+	d->is_reserving = reserving;
+}
+
+static void refresh(struct domain *d)
+{
+	const struct record_job *j = d->rec->job;
+	bool live = j && !d->rec->held;
+	enum domain_state before = (enum domain_state)d->state, state = domain_state(d);
+	bool changed = !d->counted || before != state;
+
+	recount(d, state, job_is_pending_at_ca(d->rec), live && j->next_at == 0,
+		live && (j->phase == PHASE_PREPARE || (j->phase == PHASE_SUBMIT && j->submitted_at == 0)));
+	poller_sync(d->app);
+	if (changed) {
+		verbs_state_changed(d->app, d);
+		app_state_changed(d->app);
+	}
+	if (d->app->ready.n > 0 && d->app->n_running < RUNNING_MAX)
+		timer_set(d->app->timer, 0);
+}
+
+static void unserve(struct domain *d)
+{
+	struct served *s = d->served;
+	char *save = NULL;
+
+	if (!s)
+		return;
+	for (char *n = strtok_r(s->names, " ", &save); n; n = strtok_r(NULL, " ", &save))
+		responder_remove(d->app->responder, n, s->token);
+	free(s->token);
+	free(s->names);
+	free(s);
+	d->served = NULL;
+}
+
+/* The responder serves the value of a job from the time it is known until the order is issued. */
+static void serve(struct domain *d)
+{
+	const struct record_job *j = d->rec->job;
+	const char *token = j && j->order_id && !j->issued && d->spec->dcv.responder ? j->dcv_token : NULL;
+	_cleanup_free_ char *names = NULL;
+	char *save = NULL;
+
+	if (!d->app->responder || (d->served && token && strcmp(d->served->token, token) == 0))
+		return;
+	unserve(d);
+	if (!token)
+		return;
+	d->served = xmalloc(sizeof(*d->served));
+	d->served->token = xstrdup(token);
+	d->served->names = xstrdup(j->names);
+	names = xstrdup(j->names);
+	for (char *n = strtok_r(names, " ", &save); n; n = strtok_r(NULL, " ", &save))
+		responder_add(d->app->responder, n, token);
+}
+
+/* The webroot is free for the next order when no proof of ours is left there. */
+static void free_webroot(struct domain *d)
+{
+	if (!d->holds || (d->flight && (operation_kind(d->flight->operation) == OP_PUBLISH ||
+					d->flight->start_next == OP_PUBLISH)))
+		return;
+	for (uint32_t i = 0; i < d->rec->n_proofs; i++) {
+		if (lock_is_for(d, d->rec->proofs[i].webroot))
+			return;
+	}
+	lock_release(d);
+}
+
+static int64_t due_at(const struct domain *d)
+{
+	const struct record *r = d->rec;
+	struct view v = { .spec = d->spec, .rec = r, .now = clock_now() };
+	struct decision dec;
+	int64_t at;
+
+	v.order_allowed_at = budget_next_at(d->app->budget, v.now, d->app->n_reserved);
+	decide(&v, &dec);
+	at = dec.want == WANT_NOTHING ? dec.due_at : v.now;
+	if (d->ready.slot)
+		at = DUE_NEVER;
+	if (d->save_retry_at)
+		at = MIN(at, d->save_retry_at);
+	if (r->job && !r->held && r->job->next_at)
+		at = MIN(at, r->job->next_at);
+	/* While the record is being written nothing is started; the end of that looks again. */
+	if (d->flight && (d->flight->dirty || d->flight->saving))
+		return at;
+	if (!d->flight || !d->flight->deploying)
+		at = MIN(at, duty_deploy_next_at(r));
+	if (!d->flight || !d->flight->cleaning)
+		at = MIN(at, duty_clean_next_at(r));
+	return at;
+}
+
+static void set_due(struct domain *d)
+{
+	int64_t at = d->is_leaving ? DUE_NEVER : due_at(d);
+
+	if (at == DUE_NEVER)
+		agenda_remove(&d->app->agenda, &d->due);
+	else
+		agenda_set(&d->app->agenda, &d->due, at);
+}
+
+static void arm(struct app *a)
+{
+	struct agenda_node *first = agenda_first(&a->agenda);
+	int64_t ms = LOOK_MAX_MS;
+
+	if (!a->is_up || a->stopping)
+		return;
+	if (!first && a->ready.n == 0) {
+		timer_clear(a->timer);
+		return;
+	}
+	if (first)
+		ms = MIN(MAX(first->due_at - clock_now(), (int64_t)0), LOOK_MAX_MS / 1000) * 1000;
+	if (a->ready.n > 0 && a->n_running < RUNNING_MAX)
+		ms = 0;
+	timer_set(a->timer, ms);
+}
+
+static void start_pending(struct domain *d)
+{
+	enum job_op op = d->flight->start_next;
+
+	/* A removed domain finishes nothing but a post whose intent is on disk already. */
+	if (op == OP_NONE || (d->is_leaving && op != OP_SUBMIT))
+		return;
+	d->flight->start_next = OP_NONE;
+	operation_start(d, op);
+}
+
+static void gone(void *arg)
+{
+	struct domain *d = arg;
+
+	d->is_going = false;
+	if (d->app->stopping || !d->is_leaving) /* the way out frees it, or a reload brought it back */
+		return;
+	TAILQ_REMOVE(&d->app->leaving, d, leaving);
+	domain_free(d);
+}
+
+/* A domain that is no longer in the YAML is forgotten; but the answer to a paid post is awaited, and what must be on
+ * disk is written. */
+static void leave(struct domain *d)
+{
+	const struct flight *f = d->flight;
+
+	if (d->is_going || (f && (f->dirty || f->saving || f->start_next == OP_SUBMIT ||
+				  operation_kind(f->operation) == OP_SUBMIT)))
+		return;
+	d->is_going = true;
+	loop_defer(d->app->loop, gone, d);
+}
+
+/* Writes, then starts, then looks what else there is: called whenever something about d has changed. */
+static void carry_on(struct domain *d)
+{
+	struct flight *f = d->flight;
+	bool blocked;
+
+	if (f && f->dirty && !f->saving && d->save_retry_at <= clock_now() && !d->app->stopping)
+		start_save(d);
+	blocked = f && (f->dirty || f->saving);
+	if (f && !blocked && !f->operation && !d->app->stopping)
+		start_pending(d);
+	serve(d);
+	refresh(d);
+	if (!blocked && !d->app->stopping && !d->is_leaving)
+		duties_start(d);
+	free_webroot(d);
+	set_due(d);
+	runner_settle(d);
+	arm(d->app);
+	if (d->is_leaving)
+		leave(d);
+}
+
+void runner_update(struct domain *d, struct job_update *u)
+{
+	struct flight *f = runner_flight(d);
+
+	if (u->installed)
+		(void)duty_plan(d->rec, d->spec, false);
+	if (u->refund_at)
+		budget_refund(d->app->budget, u->refund_at);
+	if (u->spend_at)
+		budget_spend(d->app->budget, u->spend_at);
+	tell(d, u);
+	if (u->persist && !d->rec->frozen)
+		f->dirty = true;
+	if (u->start != OP_NONE)
+		f->start_next = u->start;
+	carry_on(d);
+}
+
+void runner_event(struct domain *d, const struct job_event *ev)
+{
+	struct job_update u;
+	struct job_env env;
+
+	runner_env(d, &env);
+	job_step(d->rec, &env, ev, &u);
+	runner_update(d, &u);
+}
+
+/* --- the agenda --- */
+
+static void start_or_queue(struct domain *d)
+{
+	struct app *a = d->app;
+	int64_t urgency = d->rec->cert.generation ? d->rec->cert.not_after : clock_now() + 7 * 86400;
+
+	if (a->n_running < RUNNING_MAX) {
+		runner_event(d, &(struct job_event){ .kind = EV_START });
+		return;
+	}
+	agenda_set(&a->ready, &d->ready, urgency);
+	set_due(d);
+}
+
+static void budget_is_spent(struct domain *d)
+{
+	struct job_update u = { 0 };
+
+	if (d->rec->error.code)
+		return;
+	record_set_error(d->rec, clock_now(), "max_orders_per_day", reason_text(REASON_BUDGET));
+	job_report(&u, REPORT_BUDGET, "%s", reason_text(REASON_BUDGET));
+	runner_update(d, &u);
+}
+
+void runner_look(struct domain *d)
+{
+	struct view v = { .spec = d->spec, .rec = d->rec, .now = clock_now() };
+	const struct record_job *j = d->rec->job;
+	struct decision dec;
+
+	if (j && !d->rec->held && j->next_at != 0 && j->next_at <= v.now &&
+	    !(d->flight && d->flight->start_next != OP_NONE)) {
+		runner_event(d, &(struct job_event){ .kind = EV_WAKE });
+		return;
+	}
+	v.order_allowed_at = budget_next_at(d->app->budget, v.now, d->app->n_reserved);
+	decide(&v, &dec);
+	if (dec.want == WANT_ORDER && !d->is_leaving)
+		start_or_queue(d);
+	else if (dec.reason == REASON_BUDGET)
+		budget_is_spent(d);
+	carry_on(d);
+}
+
+void runner_admit(struct domain *d)
+{
+	struct job_update u = { 0 };
+
+	if (d->is_leaving) {
+		agenda_remove(&d->app->ready, &d->ready);
+		carry_on(d);
+		return;
+	}
+	u.persist = duty_plan(d->rec, d->spec, false);
+	if (u.persist)
+		runner_update(d, &u);
+	if (d->rec->job)
+		runner_event(d, &(struct job_event){ .kind = EV_RESTART });
+	else
+		carry_on(d);
+}
+
+void runner_tick(struct app *a)
+{
+	struct agenda_node *n;
+	int64_t now = clock_now();
+	unsigned budget = 256; /* other events of the loop get their turn */
+
+	while (!a->stopping && budget-- > 0 && (n = agenda_first(&a->agenda)) && n->due_at <= now) {
+		/* Out of the agenda first: what is looked at and still due is not looked at for ever. */
+		agenda_remove(&a->agenda, n);
+		runner_look(container_of(n, struct domain, due));
+	}
+	while (!a->stopping && a->n_running < RUNNING_MAX && (n = agenda_first(&a->ready))) {
+		agenda_remove(&a->ready, n);
+		runner_look(container_of(n, struct domain, ready));
+	}
+	arm(a);
+}
+
+/* --- life of a domain --- */
+
+struct domain *domain_new(struct app *a, struct config *c, const struct cfg_domain *spec, struct record *rec)
+{
+	struct domain *d = xmalloc(sizeof(*d));
+
+	d->app = a;
+	d->config = config_ref(c);
+	d->spec = spec;
+	d->rec = rec;
+	return d;
+}
+
+void domain_free(struct domain *d)
+{
+	struct app *a = d->app;
+
+	if (d->flight) {
+		operation_cancel(d);
+		duties_cancel(d);
+		if (d->flight->saving)
+			work_cancel(&d->flight->saving, save_drop);
+	}
+	agenda_remove(&a->agenda, &d->due);
+	agenda_remove(&a->ready, &d->ready);
+	lock_release(d);
+	unserve(d);
+	if (d->counted) {
+		recount(d, (enum domain_state)d->state, false, false, false);
+		a->counts[d->state]--;
+	}
+	free_flight(d);
+	config_unref(d->config);
+	record_free(d->rec);
+	free(d);
+}

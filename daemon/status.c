@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a domain looks like from outside: the state word, the JSON of `dvcertctl status` and `show`, the STATUS line for
+ * systemd. Everything is computed from the record; nothing is kept. */
+#include "daemon/app.h"
+
+#include "common/clock.h"
+#include "common/mem.h"
+#include "common/str.h"
+#include "common/timefmt.h"
+
+static const char *const STATES[STATE_NR] = {
+	[STATE_NEW] = "new",	       [STATE_PENDING] = "pending",
+	[STATE_RETRYING] = "retrying", [STATE_DEPLOYING] = "deploying",
+	[STATE_VALID] = "valid",       [STATE_FAILED] = "failed",
+};
+
+const char *domain_state_name(enum domain_state s)
+{
+	return s < STATE_NR ? STATES[s] : "?";
+}
+
+static enum domain_state job_state(const struct domain *d)
+{
+	const struct record *r = d->rec;
+	bool approval = r->error.code && strcmp(r->error.code, "needs_approval") == 0;
+
+	return r->error.code && r->job->next_at != 0 && !approval ? STATE_RETRYING : STATE_PENDING;
+}
+
+static enum domain_state deploy_state(const struct record *r)
+{
+	enum domain_state s = STATE_VALID;
+
+	for (uint32_t i = 0; i < r->n_deploys; i++) {
+		if (r->deploys[i].state == DEPLOY_FAILED)
+			return STATE_FAILED;
+		if (r->deploys[i].state == DEPLOY_TODO)
+			s = STATE_DEPLOYING;
+	}
+	return s;
+}
+
+enum domain_state domain_state(const struct domain *d)
+{
+	const struct record *r = d->rec;
+	enum domain_state s;
+
+	if (r->held)
+		return STATE_FAILED;
+	if (d->flight && d->flight->save_failures > 0)
+		return STATE_RETRYING;
+	if (r->job)
+		return job_state(d);
+	s = r->cert.generation ? deploy_state(r) : STATE_NEW;
+	return r->error.code && (s == STATE_VALID || s == STATE_NEW) ? STATE_RETRYING : s;
+}
+
+/* --- JSON --- */
+
+static struct json *error_json(const char *code, const char *message, int64_t at, unsigned attempts)
+{
+	struct json *o = json_new_obj();
+
+	json_set_str(o, "code", code);
+	json_set_str(o, "message", message ? message : "");
+	json_set_time(o, "at", at);
+	json_set_i64(o, "attempts", attempts);
+	return o;
+}
+
+static const struct record_deploy *failing_deploy(const struct record *r)
+{
+	for (uint32_t i = 0; i < r->n_deploys; i++) {
+		if (r->deploys[i].state != DEPLOY_DONE && r->deploys[i].code)
+			return &r->deploys[i];
+	}
+	return NULL;
+}
+
+static void add_error(struct json *o, const struct domain *d)
+{
+	const struct record *r = d->rec;
+	const struct record_deploy *bad = failing_deploy(r);
+	_cleanup_free_ char *text = NULL;
+
+	if (d->flight && d->flight->save_error) {
+		json_set(o, "error",
+			 error_json("state_write", d->flight->save_error, clock_now(),
+				    d->flight->save_failures));
+	} else if (r->error.code) {
+		json_set(o, "error",
+			 error_json(r->error.code, r->error.message, r->error.at, r->error.attempts));
+	} else if (bad) {
+		text = xasprintf("%s: %s", bad->target, bad->message ? bad->message : "");
+		json_set(o, "error", error_json(bad->code, text, bad->at, bad->attempts));
+	} else {
+		json_set_null(o, "error");
+	}
+}
+
+static void add_next(struct json *o, const struct domain *d)
+{
+	const struct record *r = d->rec;
+	struct view v = { .spec = d->spec, .rec = r, .now = clock_now() };
+	struct json *next = json_new_obj();
+	struct decision dec;
+	int64_t deploy_at = duty_deploy_next_at(r), at;
+	const char *action = "none";
+
+	v.order_allowed_at = budget_next_at(d->app->budget, v.now, d->app->n_reserved);
+	decide(&v, &dec);
+	at = dec.due_at == DUE_NEVER ? 0 : dec.due_at;
+	if (r->held) {
+		action = "none";
+	} else if (r->job) {
+		action = job_phase_name(r->job->phase);
+		at = r->job->next_at ? r->job->next_at : v.now;
+	} else if (deploy_at != DUE_NEVER) {
+		action = "deploy";
+		at = MAX(deploy_at, v.now);
+	} else if (r->cert.generation == 0) {
+		action = "order";
+		at = MAX(at, v.now);
+	} else if (failing_deploy(r)) {
+		action = "none";
+		at = 0;
+	} else {
+		action = "renew";
+		at = at ? at : v.now;
+	}
+	json_set_str(next, "action", action);
+	json_set_time(next, "at", at);
+	json_set(o, "next", next);
+}
+
+static struct json *deploy_json(const struct record *r, bool with_error)
+{
+	static const char *const WORDS[] = {
+		[DEPLOY_TODO] = "todo", [DEPLOY_DONE] = "done", [DEPLOY_FAILED] = "failed"
+	};
+	struct json *a = json_new_arr();
+
+	for (uint32_t i = 0; i < r->n_deploys; i++) {
+		const struct record_deploy *t = &r->deploys[i];
+		struct json *o = json_new_obj();
+
+		json_set_str(o, "target", t->target);
+		json_set_str(o, "state", WORDS[t->state]);
+		json_set_time(o, "at", t->at);
+		if (with_error) {
+			json_set_i64(o, "attempts", t->attempts);
+			json_set_time(o, "next_at", t->next_at);
+			if (t->code)
+				json_set(o, "error", error_json(t->code, t->message, t->at, t->attempts));
+			else
+				json_set_null(o, "error");
+		}
+		json_add(a, o);
+	}
+	return a;
+}
+
+static struct json *names_json(const struct cfg_domain *spec)
+{
+	struct json *a = json_new_arr();
+
+	for (uint32_t i = 0; i < spec->n_names; i++)
+		json_add_str(a, spec->names[i]);
+	return a;
+}
+
+static void set_id(struct json *o, const char *key, int64_t id)
+{
+	if (id)
+		json_set_i64(o, key, id);
+	else
+		json_set_null(o, key);
+}
+
+static struct json *domain_json(const struct domain *d, bool whole)
+{
+	const struct record *r = d->rec;
+	const struct record_cert *c = &r->cert;
+	bool installed = c->generation != 0;
+	enum domain_state state = domain_state(d);
+	struct json *o = json_new_obj();
+
+	json_set_str(o, "name", r->name);
+	json_set_str(o, "state", domain_state_name(state));
+	if (r->job)
+		json_set_str(o, "phase", job_phase_name(r->job->phase));
+	else
+		json_set_null(o, "phase");
+	json_set(o, "names", names_json(d->spec));
+	set_id(o, "order_id", !installed && r->job ? r->job->order_id : c->order_id);
+	set_id(o, "certificate_id", !installed && r->job ? r->job->certificate_id : c->certificate_id);
+	json_set_str(o, "serial", installed ? c->serial : NULL);
+	json_set_time(o, "not_before", c->not_before);
+	json_set_time(o, "not_after", c->not_after);
+	json_set_time(o, "order_valid_until", c->order_valid_until);
+	json_set_i64(o, "generation", c->generation);
+	add_next(o, d);
+	json_set(o, "deploy", deploy_json(r, whole));
+	add_error(o, d);
+	return o;
+}
+
+static struct json *daemon_json(const struct app *a)
+{
+	struct json *o = json_new_obj();
+
+	json_set_i64(o, "pid", getpid());
+	json_set_time(o, "started_at", a->started_at);
+	json_set_time(o, "config_loaded_at", a->config_loaded_at);
+	json_set_str(o, "version", DVCERT_VERSION);
+	json_set_i64(o, "orders_today", budget_spent(a->budget, clock_now()));
+	json_set_i64(o, "max_orders_per_day", a->config->certcentral.max_orders_per_day);
+	json_set_bool(o, "api_key_stopped", cc_is_blocked(a->cc));
+	json_set_i64(o, "api_requests", (int64_t)cc_request_count(a->cc));
+	return o;
+}
+
+struct json *status_all(const struct app *a, struct control_request *rq)
+{
+	struct json *o = json_new_obj(), *list = json_new_arr();
+	size_t n = control_n_names(rq);
+
+	json_set_i64(o, "version", 1);
+	json_set(o, "daemon", daemon_json(a));
+	if (n == 0) {
+		for (size_t i = 0; i < a->n_domains; i++)
+			json_add(list, domain_json(a->domains[i], false));
+	}
+	for (size_t i = 0; i < n; i++)
+		json_add(list, domain_json(domain_find(a, control_name(rq, i)), false));
+	json_set(o, "domains", list);
+	return o;
+}
+
+static void add_files(struct json *o, const struct domain *d)
+{
+	static const char *const FILES[] = { "cert", "chain", "fullchain", "privkey" };
+	struct json *files = json_new_obj();
+
+	for (size_t i = 0; i < ARRAY_SIZE(FILES); i++) {
+		_cleanup_free_ char *path =
+			xasprintf("%s/live/%s/%s.pem", d->config->state_dir, d->rec->name, FILES[i]);
+
+		json_set_str(files, FILES[i], d->rec->cert.generation ? path : NULL);
+	}
+	json_set(o, "files", files);
+}
+
+static void add_key(struct json *o, const struct cfg_key *key)
+{
+	static const char *const CURVES[] = {
+		[CFG_KEY_RSA] = NULL, [CFG_KEY_EC_P256] = "P-256", [CFG_KEY_EC_P384] = "P-384"
+	};
+	struct json *k = json_new_obj();
+
+	json_set_str(k, "type", key->type == CFG_KEY_RSA ? "rsa" : "ec");
+	if (key->type == CFG_KEY_RSA)
+		json_set_i64(k, "bits", key->bits);
+	else
+		json_set_str(k, "curve", CURVES[key->type]);
+	json_set_bool(k, "reuse", key->reuse);
+	json_set(o, "key", k);
+}
+
+static void add_warnings(struct json *o, const struct domain *d)
+{
+	struct view v = { .spec = d->spec, .rec = d->rec, .now = clock_now() };
+	struct json *w = json_new_arr();
+	struct decision dec;
+	const char *owner = lock_waits_for(d);
+
+	decide(&v, &dec);
+	if (dec.names_differ)
+		json_add_str(w,
+			     "the names in the configuration differ from those of the certificate: the next "
+			     "issuance brings them, `dvcertctl renew` places a (paid) order now");
+	if (owner) {
+		_cleanup_free_ char *text =
+			xasprintf("waits for %s, whose proof stands in the same webroot %s", owner,
+				  d->spec->dcv.webroot);
+
+		json_add_str(w, text);
+	}
+	json_set(o, "warnings", w);
+}
+
+struct json *status_show(const struct domain *d)
+{
+	const struct record_job *j = d->rec->job;
+	struct json *o = domain_json(d, true), *dcv = json_new_obj();
+
+	json_set_str(o, "product", d->spec->product);
+	json_set_str(o, "common_name", d->spec->common_name);
+	add_key(o, &d->spec->key);
+	json_set_str(dcv, "method", "http-token");
+	json_set_str(dcv, "webroot", d->spec->dcv.webroot);
+	json_set_bool(dcv, "responder", d->spec->dcv.responder);
+	json_set(o, "dcv", dcv);
+	add_files(o, d);
+	json_set_str(o, "reference", j ? j->reference : NULL);
+	if (j && j->order_id)
+		json_set_i64(o, "pending_order_id", j->order_id);
+	json_set_time(o, "dcv_token_expires_at", j ? j->dcv_token_expires_at : 0);
+	add_warnings(o, d);
+	return o;
+}
+
+void status_line(const struct app *a, char *buf, size_t len)
+{
+	const struct agenda_node *first = agenda_first(&a->agenda);
+	char at[TIMEFMT_MAX];
+	unsigned busy = a->counts[STATE_PENDING] + a->counts[STATE_RETRYING] + a->counts[STATE_NEW];
+
+	snprintf(buf, len, "%zu domains: %u valid, %u under way, %u deploying, %u failed; next event %s",
+		 a->n_domains, a->counts[STATE_VALID], busy, a->counts[STATE_DEPLOYING],
+		 a->counts[STATE_FAILED],
+		 first ? timefmt_rfc3339(MAX(first->due_at, clock_now()), at) : "none");
+}
