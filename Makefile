@@ -83,8 +83,101 @@ $(UNIT_BIN): $(BUILD)/%: $(BUILD)/%.o $(LIB)
 	@echo "  LD      $@"
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ $(PKG_LIBS) -lcmocka -lpthread
 
+$(FUZZ_BIN): $(BUILD)/tests/fuzz/replay.o
 $(MODEL_BIN) $(FUZZ_BIN) $(BENCH_BIN): $(BUILD)/%: $(BUILD)/%.o $(LIB)
 	@echo "  LD      $@"
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ $(PKG_LIBS) -lpthread
 
 -include $(shell find build -name '*.d' 2>/dev/null)
+
+# --- everyday targets ---
+
+.PHONY: help
+help:
+	@echo "make           build dvcertd, dvcertctl and dvcert-sandbox into $(BUILD)"
+	@echo "make demo      install what is needed (apt), build, show a whole life of certificates in a minute"
+	@echo "make check     install what is needed (apt), build, run every test"
+	@echo "make install   into DESTDIR=$(DESTDIR) PREFIX=$(PREFIX)"
+	@echo "make deps      only install what is needed (Debian 12)"
+	@echo "make check-asan, check-unit, check-model, check-fuzz, check-e2e, lint, bench, fuzz, clean"
+
+# Debian 12 packages: to build, to test, to show. Does nothing when all of them are there.
+DEPS_BUILD := gcc make pkg-config libc6-dev libuv1-dev libcurl4-openssl-dev libjson-c-dev libssl-dev libyaml-dev \
+	libsystemd-dev libmicrohttpd-dev uthash-dev libidn2-dev libpsl-dev ca-certificates openssl
+DEPS_TEST := libcmocka-dev clang llvm libclang-rt-14-dev clang-format python3 python3-pytest python3-cryptography \
+	nginx-light libfaketime universal-ctags pmccabe codespell util-linux procps patch systemd
+.PHONY: deps deps-build
+deps-build:
+	@sh contrib/install-deps.sh $(DEPS_BUILD)
+deps: deps-build
+	@sh contrib/install-deps.sh $(DEPS_TEST)
+
+.PHONY: install
+install: all
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/systemd/system \
+		$(DESTDIR)$(PREFIX)/lib/sysusers.d $(DESTDIR)$(PREFIX)/lib/tmpfiles.d \
+		$(DESTDIR)$(PREFIX)/share/doc/dvcertd/examples $(DESTDIR)/etc/dvcertd/conf.d
+	install -m 0755 $(BUILD)/dvcertd $(DESTDIR)$(PREFIX)/sbin/dvcertd
+	install -m 0755 $(BUILD)/dvcertctl $(BUILD)/dvcert-sandbox $(DESTDIR)$(PREFIX)/bin/
+	sed 's,/usr/sbin/dvcertd,$(PREFIX)/sbin/dvcertd,' systemd/dvcertd.service \
+		> $(DESTDIR)$(PREFIX)/lib/systemd/system/dvcertd.service
+	install -m 0644 systemd/dvcertd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/dvcertd.conf
+	install -m 0644 systemd/dvcertd.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/dvcertd.conf
+	install -m 0644 config/examples/*.yaml $(DESTDIR)$(PREFIX)/share/doc/dvcertd/examples/
+	install -m 0644 README.md LICENSE docs/*.md $(DESTDIR)$(PREFIX)/share/doc/dvcertd/
+
+.PHONY: demo
+demo: deps-build
+	$(Q)$(MAKE) --no-print-directory -s -j4 all
+	$(Q)sh contrib/demo.sh $(BUILD)
+
+# --- tests ---
+
+.PHONY: check
+check: deps
+	$(Q)$(MAKE) --no-print-directory -j4 all
+	$(Q)$(MAKE) --no-print-directory lint
+	$(Q)$(MAKE) --no-print-directory -j4 SAN=1 check-unit check-fuzz
+	$(Q)$(MAKE) --no-print-directory check-model
+	$(Q)$(MAKE) --no-print-directory check-e2e
+	@echo "make check: everything passed"
+
+# The same, with the programs themselves under ASan and UBSan in the end-to-end tests.
+.PHONY: check-asan
+check-asan: deps
+	$(Q)$(MAKE) --no-print-directory -j4 SAN=1 all
+	$(Q)$(MAKE) --no-print-directory -j4 SAN=1 check-unit check-fuzz check-model
+	$(Q)$(MAKE) --no-print-directory SAN=1 check-e2e
+
+.PHONY: check-unit check-model check-fuzz check-e2e lint bench
+check-unit: $(UNIT_BIN)
+	$(Q)set -e; for t in $(UNIT_BIN); do $$t; done
+check-model: $(MODEL_BIN)
+	$(Q)set -e; for t in $(MODEL_BIN); do $$t; done
+	$(Q)sh tests/model/run_defects.sh
+check-fuzz: $(FUZZ_BIN)
+	$(Q)set -e; for t in $(FUZZ_BIN); do $$t; done
+check-e2e: all
+	$(Q)DVCERT_BUILD=$(BUILD) $(PYTHON) -m pytest -q -p no:cacheprovider tests/e2e
+lint:
+	$(Q)sh tests/lint/run.sh
+
+bench: all $(BENCH_BIN)
+	$(Q)DVCERT_BUILD=$(BUILD) $(PYTHON) tests/bench/bench.py
+
+# libFuzzer: FUZZ_TIME seconds for each target, starting from the corpora.
+FUZZ_TIME ?= 30
+LF_BIN := $(FUZZ_SRC:tests/fuzz/%.c=build/libfuzzer/%)
+build/libfuzzer/%: tests/fuzz/%.c $(LIB_SRC)
+	@mkdir -p $(@D)
+	$(Q)clang $(CPPFLAGS_ALL) -std=gnu17 -O1 -g -Wno-everything -fsanitize=fuzzer,address,undefined $(PKG_CFLAGS) \
+		-o $@ $< $(LIB_SRC) $(PKG_LIBS) -lpthread
+.PHONY: fuzz
+fuzz: deps $(LF_BIN)
+	$(Q)set -e; for t in $(LF_BIN); do n=$$(basename $$t); mkdir -p build/corpus/$$n; echo "== $$n"; \
+		$$t -max_total_time=$(FUZZ_TIME) -timeout=5 -print_final_stats=1 build/corpus/$$n \
+		tests/fuzz/corpus/$${n#fuzz_} 2>&1 | grep -E 'cov:|stat::|ERROR|SUMMARY' | tail -n 8; done
+
+.PHONY: clean
+clean:
+	rm -rf build
