@@ -25,6 +25,11 @@ struct config_report {
  * $CREDENTIALS_DIRECTORY only. */
 int config_load(const char *file, struct config **ret, struct config_report *report) _must_check_;
 
+/* The same for a main file that is in memory: no conf.d, and no file that it names is opened (secrets stay
+ * NULL). For tests, fuzzing and benchmarks. name is what messages call it. */
+int config_load_memory(const char *text, size_t len, const char *name, struct config **ret,
+		       struct config_report *report) _must_check_;
+
 void config_report_done(struct config_report *report);
 
 /* Where the control socket is when nobody said otherwise: $RUNTIME_DIRECTORY/control.sock or
