@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Readers for the values that a row alone cannot describe: lists of maps, files that are opened, and
+ * words that are either a boolean or an address. */
+#include "config/raw.h"
+
+#include "common/mem.h"
+#include "config/file.h"
+
+#include <string.h>
+
+#define CA_FILE_MAX (4u << 20)
+#define TARGETS_MAX 32
+
+void read_rates(struct reader *r, const struct opt_row *row, const struct yaml_item *item,
+		const struct opt_path *path, void *field)
+{
+	static const struct cfg_rate defaults[] = { { 90, 5 }, { 900, 180 } };
+	struct cfg_certcentral *cc = field;
+	const struct yaml_item *el = NULL;
+
+	if (!path) {
+		memcpy(cc->rates, defaults, sizeof(defaults));
+		cc->n_rates = ARRAY_SIZE(defaults);
+		return;
+	}
+	if (!reader_list(r, item, path, &el))
+		return;
+	cc->n_rates = 0;
+	if (!el)
+		reader_problem(r, item, path,
+			       "must hold at least one window, such as {requests: 90, per: 5s}");
+	for (size_t i = 0; el; el = el->next, i++) {
+		struct opt_path here = { path, NULL, i };
+		struct raw_rate rate = { 0 };
+
+		if (i == CFG_RATES_MAX) {
+			reader_problem(r, el, &here, "at most %d windows are possible", CFG_RATES_MAX);
+			return;
+		}
+		if (table_read(r, row->sub, el, &here, &rate))
+			cc->rates[cc->n_rates++] = (struct cfg_rate){ (uint32_t)rate.requests, rate.per };
+	}
+}
+
+void read_look(struct reader *r, const struct opt_row *row, const struct yaml_item *item,
+	       const struct opt_path *path, void *field)
+{
+	struct cfg_preflight *p = field;
+	const char *text = reader_text(r, item, path);
+	bool on = false;
+
+	(void)row;
+	if (!text)
+		return;
+	p->http_addr = NULL;
+	/* People who were bitten by YAML's booleans quote these words. */
+	if (yaml_is_bool(item, &on) || strcmp(text, "off") == 0) {
+		p->http = on ? CFG_LOOK_ON : CFG_LOOK_OFF;
+	} else if (strcmp(text, "on") == 0) {
+		p->http = CFG_LOOK_ON;
+	} else if (!strchr(text, ':')) {
+		reader_problem(r, item, path, "must be on, off or \"ADDR:PORT\", not \"%.100s\"", text);
+	} else {
+		p->http = CFG_LOOK_AT;
+		p->http_addr = reader_checked(r, item, path, text, value_addr_port);
+	}
+}
+
+void read_ca_file(struct reader *r, const struct opt_row *row, const struct yaml_item *item,
+		  const struct opt_path *path, void *field)
+{
+	const char *text = reader_text(r, item, path);
+	_cleanup_free_ char *full = NULL;
+	_cleanup_free_ char *pem = NULL;
+	size_t len = 0;
+	struct err err = ERR_INIT;
+
+	(void)row;
+	if (!text)
+		return;
+	full = config_file_join(r->base_dir, text);
+	if (r->secrets && config_file_read(full, CA_FILE_MAX, 0002, &pem, &len, &err) < 0)
+		reader_problem(r, item, path, "%s: %s", full, err.text);
+	else if (pem && !strstr(pem, "-----BEGIN CERTIFICATE-----"))
+		reader_problem(r, item, path, "%s holds no certificate in PEM form", full);
+	else
+		*(const char **)field = reader_keep(r, full);
+}
+
+/* ------------------------------------------------------------------ deploy */
+
+static bool read_target(struct reader *r, const struct opt_table *t, const struct yaml_item *el,
+			const struct opt_path *path, struct cfg_deploy *ret)
+{
+	static const char prefix[] = "scutum:";
+	struct raw_target raw = { 0 };
+	char *target = NULL;
+	size_t len = 0;
+
+	if (!table_read(r, t, el, path, &raw))
+		return false;
+	if (!yaml_get(el, "scutum")) {
+		reader_problem(r, el, path,
+			       "must name a target, such as scutum: {host: ..., id: ..., api_key_file: ...}");
+		return false;
+	}
+	/* One string for both: the host is the target's tail. */
+	len = sizeof(prefix) - 1 + strlen(raw.scutum.host);
+	target = xasprintf("%s%s", prefix, raw.scutum.host);
+	ret->type = CFG_DEPLOY_SCUTUM;
+	ret->target = arena_strndup(r->arena, target, len);
+	ret->scutum = raw.scutum;
+	ret->scutum.host = ret->target + sizeof(prefix) - 1;
+	free(target);
+	return true;
+}
+
+void read_deploy(struct reader *r, const struct opt_row *row, const struct yaml_item *item,
+		 const struct opt_path *path, void *field)
+{
+	struct raw_domain *d = field;
+	struct cfg_deploy found[TARGETS_MAX] = { 0 };
+	const struct yaml_item *places[TARGETS_MAX] = { 0 };
+	const struct yaml_item *el = NULL;
+	uint32_t n = 0;
+
+	d->deploy = NULL;
+	d->n_deploy = 0;
+	if (!reader_list(r, item, path, &el))
+		return;
+	for (size_t i = 0; el; el = el->next, i++) {
+		struct opt_path here = { path, NULL, i };
+
+		if (n == TARGETS_MAX) {
+			reader_problem(r, el, &here, "at most %d targets are possible", TARGETS_MAX);
+			return;
+		}
+		if (!read_target(r, row->sub, el, &here, &found[n]))
+			continue;
+		for (uint32_t k = 0; k < n; k++) {
+			if (strcmp(found[k].target, found[n].target) == 0)
+				reader_problem(r, el, &here,
+					       "target \"%s\" is here twice; the first one is at %s:%u:%u",
+					       found[n].target, r->file, places[k]->line, places[k]->column);
+		}
+		places[n++] = el;
+	}
+	if (n > 0) {
+		struct cfg_deploy *kept = arena_alloc(r->arena, n * sizeof(*kept));
+
+		memcpy(kept, found, n * sizeof(*kept));
+		d->deploy = kept;
+		d->n_deploy = n;
+	}
+}
