@@ -276,6 +276,7 @@ static void on_deadline(uv_timer_t *handle)
 	struct loop *l = handle->data;
 
 	l->expired = true;
+	uv_stop(handle->loop); /* uv_run looks at timers before it polls, and would then sleep on */
 }
 
 unsigned loop_drain(struct loop *l, int64_t max_ms)
