@@ -4,25 +4,24 @@
  * an unclear answer means is the core's question. The order POST is never repeated. */
 #include "daemon/certcentral/internal.h"
 
+#include <assert.h>
+#include <ctype.h>
+
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "daemon/core/rates.h"
 
-#include <assert.h>
-#include <ctype.h>
-
 #define IN_FLIGHT_MAX 32
 /* "Rate limits" names no Retry-After; without one the key waits 5 s, then twice as long each time. */
-#define STOP_FIRST_MS (5 * 1000)
-#define STOP_MAX_MS   (180 * 1000)
+#define STOP_FIRST_MS INT64_C(5000)
+#define STOP_MAX_MS   INT64_C(180000)
 /* After so many 429 for one call the caller hears of it. */
 #define THROTTLED_MAX 8
 #define PAGE_LEN      1000
 #define PAGES_MAX     50
 #define MINUTES_MAX   10079
 #define URL_MAX	      4096
-#define BODY_CAP      (256 * 1024)
 
 /* A connection pool that lives until its last call is done: a reload makes a new one. */
 struct cc_peer {
@@ -413,9 +412,8 @@ void cc_free(struct cc *cc)
 {
 	if (!cc)
 		return;
-	while (cc->calls) {
-		struct cc_call *c = cc->calls;
-
+	for (struct cc_call *c = cc->calls, *next = NULL; c; c = next) {
+		next = c->next;
 		assert(!c->delivering); /* not from a callback */
 		cc_cancel(&c);
 	}
@@ -477,15 +475,27 @@ static char *path_of_part(const char *before, const char *part, const char *afte
 	return strbuf_take(&sb);
 }
 
+/* More than the body can take: six bytes for each one that JSON escapes. */
+static size_t body_bound(const struct cc_order *o)
+{
+	size_t n = 1024 + 6 * (strlen(o->csr) + strlen(o->reference) + strlen(o->dcv_method));
+
+	if (o->payment_method)
+		n += 6 * strlen(o->payment_method);
+	for (size_t i = 0; i < o->n_names; i++)
+		n += 6 * strlen(o->names[i]) + 3;
+	return n;
+}
+
 void cc_order_submit(struct cc *cc, const struct cc_order *o, int64_t prio, cc_done_fn *done, void *owner,
 		     struct cc_call **ret)
 {
-	struct strbuf sb = STRBUF_INIT(BODY_CAP);
+	struct strbuf sb = STRBUF_INIT(body_bound(o));
 	char *path = path_of_part("/order/certificate/", o->product, "");
 	struct cc_call *c = call_new(cc, CC_ORDER, path, prio, done, owner);
 
 	cc_encode_order(o, &sb);
-	assert(strbuf_ok(&sb)); /* names and CSR are bounded by the config and by pki/key */
+	assert(strbuf_ok(&sb));
 	c->body_len = sb.len;
 	c->body = strbuf_take(&sb);
 	call_enqueue(c, ret);

@@ -23,11 +23,11 @@ void cc_free(struct cc *cc);
  * throw the order away. */
 enum cc_status {
 	CC_STATUS_UNKNOWN,
-	CC_STATUS_PENDING,        /* pending, processing, waiting_pickup */
+	CC_STATUS_PENDING,	  /* pending, processing, waiting_pickup */
 	CC_STATUS_NEEDS_APPROVAL, /* needs_approval */
-	CC_STATUS_ISSUED,         /* issued, approved */
-	CC_STATUS_REISSUE,        /* reissue_pending, reissue: the old certificate is still good */
-	CC_STATUS_REJECTED,       /* rejected, denied */
+	CC_STATUS_ISSUED,	  /* issued, approved */
+	CC_STATUS_REISSUE,	  /* reissue_pending, reissue: the old certificate is still good */
+	CC_STATUS_REJECTED,	  /* rejected, denied */
 	CC_STATUS_CANCELED,
 	CC_STATUS_REVOKED,
 	CC_STATUS_EXPIRED,
@@ -50,14 +50,14 @@ struct cc_reply {
 	int64_t certificate_id;
 	enum cc_status status;
 	const char *status_word; /* as sent, sanitised */
-	const char *dcv_token;   /* random value */
+	const char *dcv_token;	 /* random value */
 	int64_t dcv_token_expires_at;
-	bool needs_approval;      /* order: only requests[] came back */
-	bool validated;           /* check-dcv: every name is proven */
+	bool needs_approval;	   /* order: only requests[] came back */
+	bool validated;		   /* check-dcv: every name is proven */
 	const char *not_validated; /* check-dcv: names not proven yet, blank separated, bounded; "" */
 	const char *common_name;
 	const char *csr;
-	int64_t order_valid_until; /* 0: not told */
+	int64_t order_valid_until;	/* 0: not told */
 	const struct cc_entry *entries; /* find, status-changes */
 	size_t n_entries;
 	const char *pem; /* download, or the chain of an instant answer joined */
@@ -74,10 +74,10 @@ struct cc_order {
 	const char *const *names; /* first one is the common name */
 	size_t n_names;
 	const char *csr;
-	const char *reference; /* alternative_order_id */
+	const char *reference;	/* alternative_order_id */
 	const char *dcv_method; /* "http-token" */
 	int64_t order_years;
-	int64_t cert_days;          /* 0: not sent */
+	int64_t cert_days;	    /* 0: not sent */
 	const char *payment_method; /* NULL: not sent */
 };
 
@@ -89,12 +89,15 @@ void cc_order_submit(struct cc *cc, const struct cc_order *o, int64_t prio, cc_d
 void cc_order_find(struct cc *cc, const char *reference, int64_t prio, cc_done_fn *done, void *owner,
 		   struct cc_call **ret);
 /* Order info: GET /order/certificate/{order_id}. */
-void cc_order_info(struct cc *cc, int64_t order_id, int64_t prio, cc_done_fn *done, void *owner, struct cc_call **ret);
+void cc_order_info(struct cc *cc, int64_t order_id, int64_t prio, cc_done_fn *done, void *owner,
+		   struct cc_call **ret);
 /* DV SSL: generate DCV token: PUT /order/certificate/{order_id}/dcv-random-value; the same value while it is valid. */
-void cc_dcv_token(struct cc *cc, int64_t order_id, int64_t prio, cc_done_fn *done, void *owner, struct cc_call **ret);
+void cc_dcv_token(struct cc *cc, int64_t order_id, int64_t prio, cc_done_fn *done, void *owner,
+		  struct cc_call **ret);
 /* DV SSL: check DCV: PUT /order/certificate/{order_id}/check-dcv. "Not yet" (200 with pending names, or 400 invalid_dns_txt /
  * file_random_value_not_found) is FAULT_NONE with validated false. A 200 alone proves nothing. */
-void cc_dcv_check(struct cc *cc, int64_t order_id, int64_t prio, cc_done_fn *done, void *owner, struct cc_call **ret);
+void cc_dcv_check(struct cc *cc, int64_t order_id, int64_t prio, cc_done_fn *done, void *owner,
+		  struct cc_call **ret);
 /* Status change list: GET /order/certificate/status-changes?minutes=N, all pages. minutes is cut to 1..10079. */
 void cc_status_changes(struct cc *cc, int64_t minutes, cc_done_fn *done, void *owner, struct cc_call **ret);
 /* Download certificate: GET /certificate/{certificate_id}/download/format/pem_all. Not issued yet: FAULT_NOT_FOUND. */

@@ -5,16 +5,15 @@
  * Does not check certificates (pki/chain) and does not compare ids (the runner knows what it asked for). */
 #include "daemon/certcentral/internal.h"
 
+#include <ctype.h>
+#include <strings.h>
+
 #include "common/mem.h"
 #include "common/str.h"
 #include "common/timefmt.h"
 
-#include <ctype.h>
-#include <errno.h>
-#include <strings.h>
-
 #define TOKEN_LEN_MAX 256
-#define CSR_LEN_MAX   (16 * 1024)
+#define CSR_LEN_MAX   (16UL * 1024)
 #define NAMES_LEN_MAX 1024
 #define PEM_BEGIN     "-----BEGIN CERTIFICATE-----"
 

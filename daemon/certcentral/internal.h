@@ -22,7 +22,7 @@ struct cc_decoded {
 #define CC_WORD_MAX 64
 
 /* The answer's cap: decode never sees more, json_parse refuses more. */
-#define CC_BODY_MAX (1024 * 1024)
+#define CC_BODY_MAX (1024UL * 1024)
 
 /* An error document inside a 2xx answer: code and message for people, the fault stays UNCLEAR. False when
  * the body holds none. */
@@ -42,7 +42,7 @@ struct cc_call {
 	size_t body_len;
 	int64_t prio;
 	uint64_t sequence;
-	size_t heap_at;  /* CC_NOT_QUEUED, or its place */
+	size_t heap_at;	 /* CC_NOT_QUEUED, or its place */
 	bool delivering; /* its callback runs */
 	cc_done_fn *done;
 	void *owner;
@@ -64,9 +64,11 @@ struct cc_queue {
 	size_t alloc;
 };
 
+/* Takes a place in the queue; c must not be in one. */
 void cc_queue_push(struct cc_queue *q, struct cc_call *c);
 /* The most urgent call, or NULL. */
 struct cc_call *cc_queue_pop(struct cc_queue *q);
 /* Takes a call out from wherever it is; nothing happens when it is not in. */
 void cc_queue_remove(struct cc_queue *q, struct cc_call *c);
+/* Frees the heap, not the calls. */
 void cc_queue_done(struct cc_queue *q);

@@ -5,10 +5,10 @@
  * missing, and a page of a proxy may come instead. Does not decide what to do about a fault: that is core's. */
 #include "daemon/certcentral/internal.h"
 
-#include "common/str.h"
-
 #include <ctype.h>
 #include <strings.h>
+
+#include "common/str.h"
 
 #define EP(ep)	 (1u << (ep))
 #define EP_ALL	 0xffu

@@ -3,9 +3,9 @@
  * once after an outage, and any of them may be cancelled. Equal urgency keeps the order of arrival. */
 #include "daemon/certcentral/internal.h"
 
-#include "common/mem.h"
-
 #include <assert.h>
+
+#include "common/mem.h"
 
 static bool goes_before(const struct cc_call *a, const struct cc_call *b)
 {

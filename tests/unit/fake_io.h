@@ -254,33 +254,43 @@ static void fake_deliver(struct http_call *c)
 	fake_call_free(c);
 }
 
-/* Runs everything that is due within the next ms milliseconds, in order of time. */
+static struct timer *fake_first_timer(const struct loop *l)
+{
+	struct timer *first = NULL;
+
+	for (struct timer *t = l->timers; t; t = t->next)
+		if (t->armed && (!first || t->at_ms < first->at_ms ||
+				 (t->at_ms == first->at_ms && t->order < first->order)))
+			first = t;
+	return first;
+}
+
+static struct http_call *fake_first_call(const struct loop *l)
+{
+	struct http_call *first = NULL;
+
+	for (struct http_call *c = l->calls; c; c = c->next)
+		if (!first || c->at_ms < first->at_ms ||
+		    (c->at_ms == first->at_ms && c->order < first->order))
+			first = c;
+	return first;
+}
+
+/* Runs everything that is due within the next ms milliseconds, in order of time; timers before answers. */
 static _unused_ void fake_run(struct loop *l, int64_t ms)
 {
 	int64_t end_ms = fake_now_ms + ms;
 
 	for (;;) {
-		struct timer *t = NULL;
-		struct http_call *c = NULL;
+		struct timer *t = fake_first_timer(l);
+		struct http_call *c = fake_first_call(l);
+		int64_t timer_ms = t ? t->at_ms : INT64_MAX;
+		int64_t call_ms = c ? c->at_ms : INT64_MAX;
 
-		for (struct timer *i = l->timers; i; i = i->next)
-			if (i->armed &&
-			    (!t || i->at_ms < t->at_ms || (i->at_ms == t->at_ms && i->order < t->order)))
-				t = i;
-		for (struct http_call *i = l->calls; i; i = i->next)
-			if (!c || i->at_ms < c->at_ms || (i->at_ms == c->at_ms && i->order < c->order))
-				c = i;
-		if (t && c && (t->at_ms <= c->at_ms))
-			c = NULL;
-		else if (c)
-			t = NULL;
-
-		int64_t at_ms = t ? t->at_ms : c ? c->at_ms : INT64_MAX;
-
-		if (at_ms > end_ms)
+		if (MIN(timer_ms, call_ms) > end_ms)
 			break;
-		fake_now_ms = MAX(fake_now_ms, at_ms);
-		if (t) {
+		fake_now_ms = MAX(fake_now_ms, MIN(timer_ms, call_ms));
+		if (t && timer_ms <= call_ms) {
 			t->armed = false;
 			t->fn(t->arg);
 		} else if (c) {
