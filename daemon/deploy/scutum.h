@@ -3,9 +3,9 @@
  * certificate becomes active at once and there is no way back by API, so everything is checked before. */
 #pragma once
 
+#include "common/strbuf.h"
 #include "config/model.h"
 #include "daemon/core/outcome.h"
-#include "common/strbuf.h"
 #include "daemon/io/http.h"
 
 struct scutum;
