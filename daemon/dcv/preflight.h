@@ -20,7 +20,8 @@ void preflight_free(struct preflight *p);
  * (status, first bytes escaped, redirect target, certificate or connection error) and the remedy, and how many names are bad. */
 typedef void preflight_done_fn(const struct outcome *o, void *owner);
 void preflight_start(struct preflight *p, const char *const *names, size_t n_names, const char *token,
-		     const char *connect_to, preflight_done_fn *done, void *owner, struct preflight_call **ret);
+		     const char *connect_to, preflight_done_fn *done, void *owner,
+		     struct preflight_call **ret);
 void preflight_cancel(struct preflight_call **c);
 
 /* May the validator follow a redirect from one URL to the other? Pure. On yes *ret is the absolute URL (caller frees). */
