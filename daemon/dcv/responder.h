@@ -6,7 +6,8 @@
 #include "daemon/io/server.h"
 
 struct responder;
-int responder_new(struct loop *l, const char *listen, struct responder **ret, struct err *reterr) _must_check_;
+int responder_new(struct loop *l, const char *listen, struct responder **ret,
+		  struct err *reterr) _must_check_;
 void responder_free(struct responder *r);
 
 /* For http://name/...: serve token. Several tokens for one name are all served, one per line (the CA takes any). Adding the same pair twice
