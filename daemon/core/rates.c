@@ -4,9 +4,9 @@
  * requests in any [t, t + per) at most `requests` exist. Does not sleep and does not know a clock. */
 #include "daemon/core/rates.h"
 
-#include "common/mem.h"
-
 #include <assert.h>
+
+#include "common/mem.h"
 
 /* So many of the latest times stay even when no present window counts them: a reload may bring a longer
  * window, and the CA has counted all along. */

@@ -113,7 +113,7 @@ static size_t folder_len(const char *rest)
 /* Location against its base, RFC 3986 section 5.2.2; the fragment goes. Dot segments are left to the client. */
 static char *resolve(const struct url *from, const char *location)
 {
-	struct strbuf sb = STRBUF_INIT((size_t)3 * URL_LEN_MAX);
+	struct strbuf sb = STRBUF_INIT(3 * URL_LEN_MAX);
 	size_t len = strcspn(location, "#");
 
 	if (scheme_len(location) == 0) {
