@@ -57,10 +57,9 @@ static void get_orders(struct sandbox *sb, const struct request *rq, struct repl
 {
 	(void)rq;
 	struct json *list = json_new_arr();
-	for (size_t i = 0; i < sb->n_orders; i++) {
-		orders_issue_if_due(sb, sb->orders[i]);
+	orders_issue_all_due(sb);
+	for (size_t i = 0; i < sb->n_orders; i++)
 		json_add(list, order_json(sb->orders[i]));
-	}
 	send_list(rp, "orders", list);
 }
 
@@ -197,7 +196,7 @@ static void post_clock(struct sandbox *sb, const struct request *rq, struct repl
 		return;
 	}
 	sb->offset_s = offset + advance;
-	pthread_cond_broadcast(&sb->wake);
+	orders_clock_moved(sb);
 	get_clock(sb, rq, rp);
 }
 

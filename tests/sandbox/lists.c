@@ -92,6 +92,7 @@ void orders_find(struct sandbox *sb, const struct request *rq, struct reply *rp)
 		return;
 	SBX_LOCKED(sb);
 	int64_t now = sbx_now(sb);
+	orders_issue_all_due(sb);
 	for (size_t i = 0; i < sb->n_orders; i++) {
 		const struct order *o = sb->orders[i];
 		if (o->alternative_order_id && !strcmp(o->alternative_order_id, rq->arg[0]) &&
@@ -164,6 +165,7 @@ void orders_changes(struct sandbox *sb, const struct request *rq, struct reply *
 	struct page p;
 	struct window w;
 	SBX_LOCKED(sb);
+	orders_issue_all_due(sb);
 	if (check_query(rq, known, ARRAY_SIZE(known), rp) < 0 || parse_window(rq, sbx_now(sb), &w, rp) < 0 ||
 	    page_begin(&p, rq, rp) < 0)
 		return;

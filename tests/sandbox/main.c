@@ -74,6 +74,7 @@ static int load_scutum(struct sandbox *sb, const struct options *o, struct err *
 	return 0;
 }
 
+/* A key file in DIR that would not be accepted only misleads: it is not made when an option names another. */
 static int open_dir(struct sandbox *sb, const struct options *o, struct err *reterr)
 {
 	int r = fs_mkdir(AT_FDCWD, o->dir, 0700, reterr);
@@ -86,7 +87,7 @@ static int open_dir(struct sandbox *sb, const struct options *o, struct err *ret
 	if (r == 0)
 		r = o->api_key_file ? read_key(AT_FDCWD, o->api_key_file, &sb->api_key, reterr)
 				    : own_key(dirfd, "api-key", 32, &sb->api_key, reterr);
-	if (r == 0)
+	if (r == 0 && o->n_scutum == 0)
 		r = own_key(dirfd, "scutum-api-key", 18, &sb->scutum_key, reterr);
 	if (r < 0) {
 		err_prefix(reterr, "%s", o->dir);

@@ -42,8 +42,10 @@ void orders_set_status(struct sandbox *sb, struct order *o, const char *status)
 
 void orders_issue(struct sandbox *sb, struct order *o)
 {
-	if (o->issued_at)
+	if (o->issued_at) {
+		orders_set_status(sb, o, "issued");
 		return;
+	}
 	int64_t now = sbx_now(sb);
 	int64_t life = sb->set.validity_s;
 	if (o->certificate_days && o->certificate_days * DAY_S < life)
@@ -64,10 +66,29 @@ void orders_issue(struct sandbox *sb, struct order *o)
 
 void orders_issue_if_due(struct sandbox *sb, struct order *o)
 {
-	if (!order_is(o, "pending") || !o->validated_ms)
+	/* With a certificate and yet pending: somebody set the word by hand, and it stays. */
+	if (!order_is(o, "pending") || !o->validated_ms || o->issued_at)
 		return;
 	if (sbx_now_ms(sb) >= o->validated_ms + sb->set.issue_delay_s * 1000)
 		orders_issue(sb, o);
+}
+
+void orders_issue_all_due(struct sandbox *sb)
+{
+	for (size_t i = 0; i < sb->n_orders; i++)
+		orders_issue_if_due(sb, sb->orders[i]);
+}
+
+void orders_clock_moved(struct sandbox *sb)
+{
+	int64_t now_ms = sbx_now_ms(sb);
+	for (size_t i = 0; i < sb->n_orders; i++) {
+		struct order *o = sb->orders[i];
+		o->polled_ms = MIN(o->polled_ms, now_ms);
+		if (o->validated_ms)
+			o->validated_ms = MIN(o->validated_ms, now_ms);
+	}
+	pthread_cond_broadcast(&sb->wake);
 }
 
 static struct order *by_number(struct sandbox *sb, const char *text, int64_t first)

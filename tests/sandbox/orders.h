@@ -17,10 +17,14 @@ void orders_changes(struct sandbox *sb, const struct request *rq, struct reply *
 struct order *orders_get(struct sandbox *sb, const char *id, struct reply *rp);
 struct order *orders_get_by_certificate(struct sandbox *sb, const char *id, struct reply *rp);
 void orders_set_status(struct sandbox *sb, struct order *o, const char *status);
-/* Signs the certificate and sets `issued`, whatever the proofs say. Does nothing when there is one. */
+/* Signs the certificate and sets `issued`, whatever the proofs say. An order that has a
+ * certificate only gets the word back. */
 void orders_issue(struct sandbox *sb, struct order *o);
 /* Issues a pending order whose names are all proven, when the issue delay has gone by. */
 void orders_issue_if_due(struct sandbox *sb, struct order *o);
+void orders_issue_all_due(struct sandbox *sb);
+/* After the sandbox clock jumped: nothing may have happened in the future. */
+void orders_clock_moved(struct sandbox *sb);
 bool orders_all_proven(const struct order *o);
 bool order_is(const struct order *o, const char *status);
 /* needs_approval: nobody has been told a certificate id yet. */

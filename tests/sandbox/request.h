@@ -27,7 +27,8 @@ struct request {
 	char *api_key;	    /* X-DC-DEVKEY; NULL = not sent */
 	char *scutum_key;   /* X-Scutum-API-Key */
 	char *content_type; /* NULL = not sent */
-	struct strbuf body;
+	struct strbuf body; /* failed when it was larger than REQUEST_BODY_MAX */
+	bool broken;	    /* the address could not be read; segments and query are incomplete */
 	const char *arg[2]; /* what the wildcards of the route matched */
 	struct fault fault;
 };

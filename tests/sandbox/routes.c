@@ -125,6 +125,14 @@ static void answer_status_fault(const struct request *rq, enum sbx_endpoint ep, 
 static void run_handler(struct sandbox *sb, const struct route *route, const struct request *rq,
 			struct reply *rp)
 {
+	if (rq->broken) {
+		(void)reply_error(rp, 400, "bad_request_format", "The address of the request is malformed.");
+		return;
+	}
+	if (!strbuf_ok(&rq->body)) {
+		(void)reply_error(rp, 413, "bad_request_format", "The body is too large.");
+		return;
+	}
 	bool services = rq->n_segments > 1 && !strcmp(rq->segment[0], "services");
 	if (services && !rq->api_key)
 		(void)reply_error(rp, 401, "access_denied|invalid_api_key",
@@ -160,7 +168,7 @@ void routes_answer(struct sandbox *sb, struct request *rq, struct reply *rp)
 		admin_answer(sb, rq, rp);
 		return;
 	}
-	const struct route *route = find_route(rq);
+	const struct route *route = rq->broken ? NULL : find_route(rq);
 	enum sbx_endpoint ep = route ? route->endpoint : SBX_OTHER;
 	bool admitted = false;
 	int64_t number = admit(sb, rq, ep, &admitted);

@@ -18,7 +18,6 @@ struct server {
 /* One request on its way in. */
 struct exchange {
 	struct request rq;
-	bool bad_uri;
 	bool begun;
 };
 
@@ -36,7 +35,7 @@ static void *on_uri(void *cls, const char *uri, struct MHD_Connection *con)
 	(void)con;
 	struct exchange *ex = xmalloc(sizeof(*ex));
 	ex->rq.body = (struct strbuf)STRBUF_INIT(REQUEST_BODY_MAX);
-	ex->bad_uri = request_set_uri(&ex->rq, uri) < 0;
+	ex->rq.broken = request_set_uri(&ex->rq, uri) < 0;
 	return ex;
 }
 
@@ -142,12 +141,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *con, const c
 		return MHD_YES;
 	}
 	struct reply rp = { 0 };
-	if (ex->bad_uri)
-		(void)reply_error(&rp, 400, "bad_request_format", "The address of the request is malformed.");
-	else if (!strbuf_ok(&ex->rq.body))
-		(void)reply_error(&rp, 413, "bad_request_format", "The body is too large.");
-	else
-		routes_answer(sb, &ex->rq, &rp);
+	routes_answer(sb, &ex->rq, &rp);
 	return send_reply(con, &rp);
 }
 

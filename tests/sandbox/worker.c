@@ -11,13 +11,14 @@ static int64_t next_look_ms(const struct sandbox *sb, const struct order *o)
 {
 	if (!sb->set.ca_poll_s || o->validated_ms || o->dcv_method != DCV_HTTP || !order_is(o, "pending"))
 		return INT64_MAX;
-	int64_t due = o->polled_ms + sb->set.ca_poll_s * 1000;
-	return due / 1000 < o->created_at + SBX_CA_POLL_LIFE_S ? due : INT64_MAX;
+	if (sbx_now(sb) >= o->created_at + SBX_CA_POLL_LIFE_S)
+		return INT64_MAX;
+	return o->polled_ms + sb->set.ca_poll_s * 1000;
 }
 
 static int64_t issue_due_ms(const struct sandbox *sb, const struct order *o)
 {
-	if (!o->validated_ms || !order_is(o, "pending"))
+	if (!o->validated_ms || !order_is(o, "pending") || o->issued_at)
 		return INT64_MAX;
 	return o->validated_ms + sb->set.issue_delay_s * 1000;
 }
