@@ -132,6 +132,24 @@ static int open_archive(const struct generation_dirs *d, const char *name, struc
 	return fd;
 }
 
+/* Opens the folder of a finished generation: 1, or 0 when there is none. Another failure must not pass for
+ * "none": a second key would be made beside the one that is served. */
+static int open_final(int name_fd, const char *final, int *ret, struct err *reterr)
+{
+	struct err e = ERR_INIT;
+	int fd = fs_open_dir(name_fd, final, &e);
+
+	if (fd == -ENOENT)
+		return 0;
+	if (fd < 0) {
+		if (reterr != NULL)
+			*reterr = e;
+		return fd;
+	}
+	*ret = fd;
+	return 1;
+}
+
 /* Opens archive/<name>, made when missing. As long as nothing was ever installed there, mode and fsync are
  * repeated as well: a crash may have come right behind the mkdir. */
 static int make_archive(const struct generation_dirs *d, const char *name, bool first, struct err *reterr)
@@ -259,8 +277,10 @@ int generation_begin(const struct generation_dirs *d, const char *name, unsigned
 	name_fd = make_archive(d, name, live == 0, reterr);
 	if (name_fd < 0)
 		return name_fd;
-	final_fd = fs_open_dir(name_fd, n.final, NULL);
-	if (final_fd >= 0) {
+	r = open_final(name_fd, n.final, &final_fd, reterr);
+	if (r < 0)
+		return r;
+	if (r > 0) {
 		r = holds(final_fd, KEY_FILE, key_pem, KEY_MAX, reterr);
 		if (r != 0)
 			return r < 0 ? r : 0;
@@ -378,10 +398,10 @@ int generation_install(const struct generation_dirs *d, const char *name, unsign
 	name_fd = open_archive(d, name, reterr);
 	if (name_fd < 0)
 		return name_fd;
-	final_fd = fs_open_dir(name_fd, n.final, NULL);
-	if (final_fd >= 0)
+	r = open_final(name_fd, n.final, &final_fd, reterr);
+	if (r > 0)
 		r = compare_final(name_fd, final_fd, parts, reterr);
-	else
+	else if (r == 0)
 		r = finish(name_fd, &n, parts, reterr);
 	if (r < 0) {
 		err_prefix(reterr, "cannot install archive/%s/%s", name, n.final);

@@ -341,6 +341,19 @@ static void test_discard(void **state)
 	check_complete(2);
 }
 
+/* Whatever stands at the final name is not "nothing": no second key beside it. */
+static void test_final_not_a_folder(void **state)
+{
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(begin(1, NULL), 0);
+	put(NAME "/0001", "a file");
+	assert_int_equal(begin(1, &e), -ENOTDIR);
+	assert_int_equal(install(1, &e), -ENOTDIR);
+	assert_int_equal(live(), 0);
+}
+
 static void test_bad_names(void **state)
 {
 	const char *const bad[] = { "", ".", "..", "../x", "a/b", ".x", "x\n" };
@@ -431,9 +444,10 @@ static void test_kill_sweep(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_whole_way), T(test_empty_chain), T(test_repeat),	      T(test_begin_replaces),
-		T(test_partial),   T(test_no_key),	T(test_foreign_live), T(test_discard),
-		T(test_bad_names), T(test_kill_sweep),
+		T(test_whole_way),	    T(test_empty_chain), T(test_repeat),
+		T(test_begin_replaces),	    T(test_partial),	 T(test_no_key),
+		T(test_foreign_live),	    T(test_discard),	 T(test_bad_names),
+		T(test_final_not_a_folder), T(test_kill_sweep),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
