@@ -37,3 +37,6 @@ void unixsock_free(struct unixsock *s);
 void unixsock_send(struct unixsock_client *c, const char *text, size_t len, bool close_after);
 /* While hold is true the client is not dropped for being idle (a `wait` is open). */
 void unixsock_hold(struct unixsock_client *c, bool hold);
+
+/* Another time than 30 s; for tests. */
+void unixsock_set_idle_ms(struct unixsock *s, int64_t ms);
