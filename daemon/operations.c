@@ -206,6 +206,7 @@ static void answered(const struct cc_reply *r, void *owner)
 	ev.detail = r->not_validated && r->not_validated[0] ? r->not_validated : r->outcome.message;
 	if (ev.detail && !ev.detail[0])
 		ev.detail = NULL;
+	ev.token_expired = strcmp(r->outcome.code, "random_value_expired") == 0;
 	if (o->op == OP_FIND)
 		find_event(r, &ev);
 	if (o->op == OP_SUBMIT && r->pem)

@@ -59,6 +59,7 @@ struct job_event {
 	int64_t dcv_token_expires_at;
 	int64_t order_valid_until; /* INFO */
 	bool validated;
+	bool token_expired;      /* CHECK: the value is too old: a new one is needed */
 	const char *detail;      /* CHECK: what is not proven yet */
 	bool foreign;            /* INFO: the order does not carry our names or our CSR */
 	unsigned n_matches;      /* FIND: orders with our reference (0: none) */

@@ -352,6 +352,8 @@ static void on_check(struct job_ctx *c)
 	job_retry_at(c, "not_validated", ev->detail ? ev->detail : "the CA does not see the proof yet",
 		     job_pause(c, j->attempts, RETRY_CHECK_CAP));
 	job_report(c->u, REPORT_NOT_YET, "%s", c->rec->error.message);
+	if (ev->token_expired)
+		job_set_str(&j->dcv_token, NULL);
 	if (!job_token_is_usable(c))
 		job_go_at(c, PHASE_PUBLISH, j->next_at);
 }
