@@ -223,7 +223,11 @@ bool lock_is_for(const struct domain *d, const char *webroot);
 const char *lock_waits_for(const struct domain *d);
 
 /* --- poller.c --- */
+/* What a word of the CA means to the core. */
+enum order_state order_state_of(enum cc_status s);
+/* Starts the poll when orders are pending. */
 void poller_sync(struct app *a);
+/* Ends it until an order is pending again. */
 void poller_stop(struct app *a);
 
 /* --- load.c --- */

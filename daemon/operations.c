@@ -115,24 +115,6 @@ static void finish_fault(struct operation *o, const struct outcome *outcome)
 
 /* --- answers of CertCentral --- */
 
-static enum order_state state_of(enum cc_status s)
-{
-	switch (s) {
-	case CC_STATUS_PENDING:
-	case CC_STATUS_REISSUE: return ORDER_PENDING;
-	case CC_STATUS_NEEDS_APPROVAL: return ORDER_NEEDS_APPROVAL;
-	case CC_STATUS_ISSUED: return ORDER_ISSUED;
-	case CC_STATUS_REJECTED:
-	case CC_STATUS_CANCELED:
-	case CC_STATUS_REVOKED:
-	case CC_STATUS_EXPIRED:
-	case CC_STATUS_NEEDS_CSR: return ORDER_ENDED;
-	case CC_STATUS_UNKNOWN:
-	case CC_STATUS_NR: return ORDER_UNKNOWN;
-	}
-	return ORDER_UNKNOWN;
-}
-
 /* Not ours: the order has another common name or another request than the intent. What it does not
  * tell cannot contradict. */
 static bool is_foreign(const struct record_job *j, const struct cc_reply *r)
@@ -158,10 +140,10 @@ static const struct cc_entry *best_entry(const struct cc_reply *r)
 
 	for (size_t i = 0; i < r->n_entries; i++) {
 		const struct cc_entry *e = &r->entries[i];
-		int rank = RANK[state_of(e->status)];
+		int rank = RANK[order_state_of(e->status)];
 
-		if (!best || rank < RANK[state_of(best->status)] ||
-		    (rank == RANK[state_of(best->status)] && e->order_id < best->order_id))
+		if (!best || rank < RANK[order_state_of(best->status)] ||
+		    (rank == RANK[order_state_of(best->status)] && e->order_id < best->order_id))
 			best = e;
 	}
 	return best;
@@ -176,7 +158,7 @@ static void find_event(const struct cc_reply *r, struct job_event *ev)
 		return;
 	ev->order_id = e->order_id;
 	ev->certificate_id = e->certificate_id;
-	ev->order_state = state_of(e->status);
+	ev->order_state = order_state_of(e->status);
 }
 
 static void start_download_check(struct operation *o, const struct cc_reply *r);
@@ -197,7 +179,7 @@ static void answered(const struct cc_reply *r, void *owner)
 	}
 	ev.order_id = r->order_id;
 	ev.certificate_id = r->certificate_id;
-	ev.order_state = r->needs_approval ? ORDER_NEEDS_APPROVAL : state_of(r->status);
+	ev.order_state = r->needs_approval ? ORDER_NEEDS_APPROVAL : order_state_of(r->status);
 	ev.order_word = r->status_word;
 	ev.order_valid_until = r->order_valid_until;
 	ev.dcv_token = r->dcv_token;

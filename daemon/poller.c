@@ -23,9 +23,13 @@ static int by_order_id(const void *a, const void *b)
 	return (x->order_id > y->order_id) - (x->order_id < y->order_id);
 }
 
-static enum order_state hint_state(enum cc_status s)
+/* What a word of the CA means to the core. */
+enum order_state order_state_of(enum cc_status s)
 {
 	switch (s) {
+	case CC_STATUS_PENDING:
+	case CC_STATUS_REISSUE: return ORDER_PENDING;
+	case CC_STATUS_NEEDS_APPROVAL: return ORDER_NEEDS_APPROVAL;
 	case CC_STATUS_ISSUED: return ORDER_ISSUED;
 	case CC_STATUS_REJECTED:
 	case CC_STATUS_CANCELED:
@@ -33,12 +37,9 @@ static enum order_state hint_state(enum cc_status s)
 	case CC_STATUS_EXPIRED:
 	case CC_STATUS_NEEDS_CSR: return ORDER_ENDED;
 	case CC_STATUS_UNKNOWN:
-	case CC_STATUS_PENDING:
-	case CC_STATUS_NEEDS_APPROVAL:
-	case CC_STATUS_REISSUE:
-	case CC_STATUS_NR: return ORDER_PENDING;
+	case CC_STATUS_NR: return ORDER_UNKNOWN;
 	}
-	return ORDER_PENDING;
+	return ORDER_UNKNOWN;
 }
 
 static void hint(struct domain *d, const struct cc_entry *e)
@@ -47,9 +48,8 @@ static void hint(struct domain *d, const struct cc_entry *e)
 
 	ev.order_id = e->order_id;
 	ev.certificate_id = e->certificate_id;
-	ev.order_state = hint_state(e->status);
-	if (ev.order_state != ORDER_PENDING)
-		runner_event(d, &ev);
+	ev.order_state = order_state_of(e->status);
+	runner_event(d, &ev);
 }
 
 /* ORDER_ISSUED as a hint means "ask order info now", whatever it will say. */

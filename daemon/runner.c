@@ -394,20 +394,28 @@ static void leave(struct domain *d)
 	loop_defer(d->app->loop, gone, d);
 }
 
+/* The record first: true while something must still be written. */
+static bool write_first(struct domain *d)
+{
+	struct flight *f = d->flight;
+
+	if (!f)
+		return false;
+	if (f->dirty && !f->saving && d->save_retry_at <= clock_now() && !d->app->stopping)
+		start_save(d);
+	return f->dirty || f->saving;
+}
+
 /* Writes, then starts, then looks what else there is: called whenever something about d has changed. */
 static void carry_on(struct domain *d)
 {
-	struct flight *f = d->flight;
-	bool blocked;
+	bool may_start = !write_first(d) && !d->app->stopping;
 
-	if (f && f->dirty && !f->saving && d->save_retry_at <= clock_now() && !d->app->stopping)
-		start_save(d);
-	blocked = f && (f->dirty || f->saving);
-	if (f && !blocked && !f->operation && !d->app->stopping)
+	if (may_start && d->flight && !d->flight->operation)
 		start_pending(d);
 	serve(d);
 	refresh(d);
-	if (!blocked && !d->app->stopping && !d->is_leaving)
+	if (may_start && !d->is_leaving)
 		duties_start(d);
 	free_webroot(d);
 	set_due(d);

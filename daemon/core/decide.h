@@ -19,6 +19,7 @@ enum reason {
 	REASON_NR
 };
 
+/* A sentence for people. */
 const char *reason_text(enum reason r);
 
 struct view {
@@ -37,6 +38,7 @@ struct decision {
 	bool names_differ;  /* the YAML names others than the certificate has: the next issuance brings them */
 };
 
+/* Fills ret; allocates nothing that stays. */
 void decide(const struct view *v, struct decision *ret);
 
 /* When the installed certificate is to be renewed; 0 when there is none. */

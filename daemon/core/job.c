@@ -301,6 +301,12 @@ static void on_release(struct job_ctx *c)
 	resume(c, 0);
 }
 
+static void on_wake(struct job_ctx *c)
+{
+	if (c->job->next_at != 0 && c->job->next_at <= c->env->now)
+		job_begin(c);
+}
+
 static void on_hint(struct job_ctx *c)
 {
 	struct record_job *j = c->job;
@@ -313,6 +319,11 @@ static void on_hint(struct job_ctx *c)
 		job_begin(c);
 	else
 		job_go(c, PHASE_WAIT);
+}
+
+static bool is_live(const struct record *rec)
+{
+	return rec->job && !rec->held;
 }
 
 void job_step(struct record *rec, const struct job_env *env, const struct job_event *ev,
@@ -332,15 +343,15 @@ void job_step(struct record *rec, const struct job_env *env, const struct job_ev
 			job_answer(&c);
 		break;
 	case EV_WAKE:
-		if (rec->job && !rec->held && rec->job->next_at != 0 && rec->job->next_at <= env->now)
-			job_begin(&c);
+		if (is_live(rec))
+			on_wake(&c);
 		break;
 	case EV_RESTART:
-		if (rec->job && !rec->held)
+		if (is_live(rec))
 			on_restart(&c);
 		break;
 	case EV_HINT:
-		if (rec->job && !rec->held)
+		if (is_live(rec))
 			on_hint(&c);
 		break;
 	case EV_RELEASE:

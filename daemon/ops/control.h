@@ -32,3 +32,13 @@ void *control_data(const struct control_request *rq);
 
 void control_answer(struct control_request *rq, struct json *answer); /* takes answer; "ok":true is added */
 void control_refuse(struct control_request *rq, int exit_code, const char *fmt, ...) _printf_(3, 4);
+
+/* What a line asks for; the pure part of this module, for its tests and the fuzzer. */
+struct control_query {
+	struct json *args;                /* the whole object; owned */
+	const struct control_verb *verb;
+	const struct json *names;         /* in args; NULL: none */
+};
+/* 0, or -EBADMSG with a text for the client. */
+int control_parse(const char *line, size_t len, const struct control_verb *verbs, size_t n_verbs,
+		  struct control_query *ret, struct err *reterr) _must_check_;
