@@ -65,7 +65,8 @@ static int name_check_label(const char *name, const char *label, size_t len, str
 		return err_set(reterr, -EINVAL,
 			       "\"%s\": the label \"%.*s\" may neither begin nor end with \"-\"", name, n,
 			       label);
-	/* RFC 5890 2.3.1: reserved; the Baseline Requirements (7.1.4.2.1) allow A-labels only. */
+	/* RFC 5890 2.3.1 reserves them; the Baseline Requirements for subjectAltName take P-labels and
+	 * non-reserved LDH labels only, so the order would be refused. */
 	if (len >= 4 && label[2] == '-' && label[3] == '-' && memcmp(label, "xn", 2) != 0)
 		return err_set(reterr, -EINVAL,
 			       "\"%s\": the label \"%.*s\" has \"--\" where only \"xn--\" names may", name, n,
