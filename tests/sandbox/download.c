@@ -3,6 +3,7 @@
 
 #include "common/mem.h"
 #include "tests/sandbox/orders.h"
+#include "tests/sandbox/pem.h"
 
 #define DAY_S	  INT64_C(86400)
 #define CHAIN_MAX (4 * 1024 * 1024)
@@ -19,25 +20,15 @@ static const struct format formats[] = {
 	{ "pem_nointermediate", false, false },
 };
 
-/* CertCentral's PEM has CRLF, also at the end. */
-static void add_crlf(struct strbuf *sb, const char *pem)
-{
-	for (const char *nl = strchr(pem, '\n'); nl; nl = strchr(pem, '\n')) {
-		strbuf_add(sb, pem, (size_t)(nl - pem));
-		strbuf_adds(sb, "\r\n");
-		pem = nl + 1;
-	}
-}
-
 static void send_chain(const struct sandbox *sb, const char *leaf, const struct format *f, bool chain,
 		       struct reply *rp)
 {
 	struct strbuf out = STRBUF_INIT(CHAIN_MAX);
-	add_crlf(&out, leaf);
+	pem_add_crlf(&out, leaf);
 	if (chain && f->intermediate)
-		add_crlf(&out, ca_intermediate_pem(sb->ca));
+		pem_add_crlf(&out, ca_intermediate_pem(sb->ca));
 	if (chain && f->root)
-		add_crlf(&out, ca_root_pem(sb->ca));
+		pem_add_crlf(&out, ca_root_pem(sb->ca));
 	reply_bytes(rp, 200, "text/plain", strbuf_str(&out), out.len);
 	strbuf_done(&out);
 }

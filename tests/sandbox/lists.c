@@ -5,11 +5,13 @@
 #include "common/timefmt.h"
 #include "tests/sandbox/order_request.h"
 #include "tests/sandbox/orders.h"
+#include "tests/sandbox/pem.h"
 
 #include <errno.h>
 
 #define DAY_S	     INT64_C(86400)
 #define PAGE_MAX     1000
+#define CSR_TEXT_MAX (256 * 1024)
 #define WINDOW_MAX_S (7 * DAY_S)
 #define MDT_S	     (6 * INT64_C(3600)) /* filters[status_last_updated] is in Mountain Daylight Time, UTC-6 */
 
@@ -232,7 +234,10 @@ static struct json *certificate_json(const struct sandbox *sb, const struct orde
 		set_date(c, "valid_till", o->cert.not_after);
 		json_set_i64(c, "days_remaining", (o->cert.not_after - sbx_now(sb)) / DAY_S);
 	}
-	json_set_str(c, "csr", o->csr->pem);
+	struct strbuf csr = STRBUF_INIT(CSR_TEXT_MAX);
+	pem_add_crlf(&csr, o->csr->pem);
+	json_set_str(c, "csr", strbuf_str(&csr));
+	strbuf_done(&csr);
 	set_id_name(c, "server_platform", o->server_platform,
 		    o->server_platform == -1 ? "OTHER" : "Platform");
 	json_set_str(c, "signature_hash", o->signature_hash);

@@ -16,6 +16,15 @@
 
 DEFINE_CLEANUP(BIO *, BIO_free_all)
 
+void pem_add_crlf(struct strbuf *sb, const char *pem)
+{
+	for (const char *nl = strchr(pem, '\n'); nl; nl = strchr(pem, '\n')) {
+		strbuf_add(sb, pem, (size_t)(nl - pem));
+		strbuf_adds(sb, "\r\n");
+		pem = nl + 1;
+	}
+}
+
 /* The length of the line at p without its LF. */
 static size_t line_len(const char *p)
 {
