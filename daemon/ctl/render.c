@@ -509,11 +509,22 @@ void render_reload(const struct json *answer, const struct render_options *o, st
 	(void)o;
 }
 
+/* A text of several lines, each escaped for itself. */
+static void add_lines(struct strbuf *sb, const char *s)
+{
+	while (*s) {
+		size_t len = strcspn(s, "\n");
+		_cleanup_free_ char *line = xstrndup(s, len);
+		add_escaped(sb, line);
+		strbuf_addc(sb, '\n');
+		s += len + (s[len] == '\n');
+	}
+}
+
 void render_refusal(const struct json *answer, struct strbuf *sb)
 {
 	const struct json *problems = list_of(answer, "problems");
-	add_escaped(sb, text_of(answer, "error", "refused without a reason"));
-	strbuf_addc(sb, '\n');
+	add_lines(sb, text_of(answer, "error", "refused without a reason"));
 	for (size_t i = 0; i < json_arr_len(problems); i++) {
 		add_value(sb, json_arr_at(problems, i));
 		strbuf_addc(sb, '\n');

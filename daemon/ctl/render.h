@@ -30,5 +30,5 @@ void render_reload(const struct json *answer, const struct render_options *o, st
 /* The answer as JSON with an indentation of two, without "ok". Valid JSON whatever the strings hold. */
 void render_json(const struct json *answer, struct strbuf *sb);
 
-/* "error", then "problems" one per line, of an answer with "ok": false. */
+/* "error" (which may have several lines), then "problems" one per line, of an answer with "ok": false. */
 void render_refusal(const struct json *answer, struct strbuf *sb);
