@@ -43,9 +43,9 @@ def test_kill_9_while_a_request_is_under_way(world, endpoint):
 
 @pytest.mark.parametrize("endpoint", ["order", "check", "download", "scutum"])
 def test_sigterm_while_a_request_is_under_way(world, endpoint):
-    """stop() asserts exit 0 within 5 s; the answer would take 20."""
+    """stop() asserts exit 0 within 5 s; the answer would take 10."""
     d = world.simple(NAME)
-    world.sandbox.fault(endpoint, "delay", delay_ms=20000)
+    world.sandbox.fault(endpoint, "delay", delay_ms=10000)
     d.start()
     base.until(lambda: world.sandbox.faults_hit(endpoint), timeout=30, why=f"{endpoint} is under way")
     time.sleep(0.3)

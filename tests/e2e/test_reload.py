@@ -4,7 +4,7 @@
 import shutil
 import time
 
-from lib import base
+from lib import base, yamlout
 from lib.sandbox import assert_one_order
 
 NAME = "www.example.jp"
@@ -40,10 +40,11 @@ def test_reload_verb_shows_all_problems(world):
     d.write_config()
     answer = d.ctl("reload")
     assert answer.code == 78, answer
-    problems = "\n".join(answer.json["problems"])
+    problems = "\n".join([answer.json["error"], *answer.json.get("problems", [])])
     assert "no_such_key" in problems and "../../etc" in problems and "dvcertd.yaml:" in problems
     people = d.ctl("reload", as_json=False)
-    assert people.code == 78 and "dvcertd.yaml:" in people.err
+    assert people.code == 78 and people.err.count("dvcertd.yaml:") == 2 and "\\x" not in people.err
+    assert all(line for line in people.err.rstrip("\n").split("\n"))
     assert d.status(NAME)["state"] == "valid"
 
 
@@ -91,8 +92,6 @@ def test_conf_d(world):
     d = valid_world(world)
     folder = d.dir / "conf.d"
     folder.mkdir()
-    from lib import yamlout
-
     (folder / "10-more.yaml").write_text(yamlout.dump({"domains": [world.domain(OTHER)]}))
     d.reload()
     d.wait(OTHER)
