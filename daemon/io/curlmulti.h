@@ -14,7 +14,8 @@ typedef void curlmulti_finished_fn(void *easy, int code, void *arg);
 typedef void curlmulti_turn_fn(void *arg);
 
 int curlmulti_new(struct loop *l, unsigned max_host_connections, curlmulti_finished_fn *finished,
-		  curlmulti_turn_fn *turn, void *arg, struct curlmulti **ret, struct err *reterr) _must_check_;
+		  curlmulti_turn_fn *turn, void *arg, struct curlmulti **ret,
+		  struct err *reterr) _must_check_;
 /* All handles must have been removed. Closes the idle connections. NULL accepted. */
 void curlmulti_free(struct curlmulti *m);
 

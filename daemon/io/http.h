@@ -14,20 +14,21 @@ struct http;
 struct http_call;
 
 struct http_options {
-	const char *ca_file;  /* NULL: the system's store */
-	const char *proxy;    /* NULL: none */
-	bool plain;           /* also allow http://, and do not check certificates: only for looking at public
+	const char *ca_file; /* NULL: the system's store */
+	const char *proxy;   /* NULL: none */
+	bool plain;	     /* also allow http://, and do not check certificates: only for looking at public
 				 files the way the CA looks (DigiCert's own validator does not check them) */
 	unsigned max_connections; /* per host; 0 = 8 */
 };
 
-int http_new(struct loop *l, const struct http_options *o, struct http **ret, struct err *reterr) _must_check_;
+int http_new(struct loop *l, const struct http_options *o, struct http **ret,
+	     struct err *reterr) _must_check_;
 /* Cancels all calls silently and closes all connections (asynchronously; drain the loop). NULL accepted. */
 void http_free(struct http *h);
 
 struct http_header {
 	const char *name;
-	const char *value;           /* NULL when secret is set */
+	const char *value;	     /* NULL when secret is set */
 	const struct secret *secret; /* value that must not be logged */
 };
 
@@ -39,28 +40,30 @@ struct http_request {
 	size_t n_headers;
 	const void *body; /* copied; NULL: none. The copy is wiped */
 	size_t body_len;
-	const char *connect_to; /* "ADDR:PORT": connect there whatever the URL's host and port are; NULL: no */
-	int64_t connect_ms;     /* 0 = 10,000 */
-	int64_t total_ms;       /* whole call; 0 = 60,000 */
-	size_t max_body;        /* answer's cap; 0 = 1 MiB */
-	bool cut_body;          /* true: an answer beyond max_body is cut there and is not a failure */
+	const char *connect_to; /* "ADDR:PORT" to go to instead of the URL's host and port; NULL: no */
+	int64_t connect_ms;	/* 0 = 10,000 */
+	int64_t total_ms;	/* whole call; 0 = 60,000 */
+	size_t max_body;	/* answer's cap; 0 = 1 MiB */
+	bool cut_body;		/* true: an answer beyond max_body is cut there and is not a failure */
 };
 
 struct http_result {
 	/* FAULT_NONE when a complete answer arrived, whatever its status; FAULT_UNSENT when the request
 	 * cannot have reached the peer; else FAULT_UNCLEAR. code and message say why. */
 	struct outcome outcome;
-	int status;             /* 0 when there is no answer */
-	const char *body;       /* NUL-terminated, never NULL */
+	int status;	  /* 0 when there is no answer */
+	const char *body; /* NUL-terminated, never NULL */
 	size_t body_len;
 	const char *content_type; /* or "" */
-	const char *location;     /* of a 3xx, or "" */
+	const char *location;	  /* of a 3xx, or "" */
 	const char *retry_after;  /* raw header, or "" */
-	const char *date;         /* raw header, or "" */
+	const char *date;	  /* raw header, or "" */
 };
 
 typedef void http_done_fn(const struct http_result *r, void *owner);
 
+/* GET and HEAD may be sent again when a connection that was kept open turns out to be dead; all other
+ * methods are sent at most once. Waiting for one of max_connections counts as connecting. */
 void http_start(struct http *h, const struct http_request *rq, http_done_fn *done, void *owner,
 		struct http_call **ret);
 /* Silence from now on; clears *c. NULL content accepted. */

@@ -34,8 +34,8 @@ void timer_free(struct timer *t);
 DEFINE_CLEANUP(struct timer *, timer_free)
 
 /* Calls fn(signum, arg) from the loop for each delivery; SIGPIPE is ignored by loop_new. */
-int loop_on_signal(struct loop *l, int signum, void (*fn)(int signum, void *arg), void *arg, struct err *reterr)
-	_must_check_;
+int loop_on_signal(struct loop *l, int signum, void (*fn)(int signum, void *arg), void *arg,
+		   struct err *reterr) _must_check_;
 
 /* Wake-ups so far (turns of the loop that ran a callback): for the benchmark and metrics. */
 uint64_t loop_wakeups(const struct loop *l);

@@ -14,17 +14,17 @@ struct server_request {
 };
 
 struct server_reply {
-	int status;               /* 200, 404, ... */
+	int status;		  /* 200, 404, ... */
 	const char *content_type; /* NULL: text/plain */
-	const char *body;         /* copied by the server; NULL: empty */
+	const char *body;	  /* copied by the server; NULL: empty */
 };
 
 /* Fills reply; called on the loop. */
 typedef void server_fn(const struct server_request *rq, struct server_reply *reply, void *arg);
 
 /* listen: "ADDR:PORT", "[v6]:PORT". */
-int server_new(struct loop *l, const char *listen, server_fn *fn, void *arg, struct server **ret, struct err *reterr)
-	_must_check_;
+int server_new(struct loop *l, const char *listen, server_fn *fn, void *arg, struct server **ret,
+	       struct err *reterr) _must_check_;
 void server_free(struct server *s);
 /* Another time than 10 s for clients that connect from now on; for tests. */
 void server_set_client_ms(struct server *s, int64_t ms);

@@ -35,9 +35,9 @@ void control_refuse(struct control_request *rq, int exit_code, const char *fmt, 
 
 /* What a line asks for; the pure part of this module, for its tests and the fuzzer. */
 struct control_query {
-	struct json *args;                /* the whole object; owned */
+	struct json *args; /* the whole object; owned */
 	const struct control_verb *verb;
-	const struct json *names;         /* in args; NULL: none */
+	const struct json *names; /* in args; NULL: none */
 };
 /* 0, or -EBADMSG with a text for the client. */
 int control_parse(const char *line, size_t len, const struct control_verb *verbs, size_t n_verbs,
