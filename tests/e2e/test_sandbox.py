@@ -1677,6 +1677,27 @@ def test_stops_while_calls_wait(start, web):
     c.close()
 
 
+def test_hanging_web_server_blocks_nobody(start, tmp_path):
+    """A look that hangs holds no lock, and does not delay the end."""
+    with socket.create_server(("127.0.0.1", 0)) as hanging:
+        hanging.settimeout(10)
+        box = start("--http-port", hanging.getsockname()[1])
+        p = box.placed(["hang.example"])
+        c = box.connect()
+        path = f"/services/v2/order/certificate/{p['id']}/check-dcv"
+        c.request("PUT", path, headers={"X-DC-DEVKEY": box.key})
+        peer, _ = hanging.accept()
+        assert peer.recv(4096).startswith(b"GET " + PATH.encode())
+        assert box.info(p["id"]).status == 200
+        assert box.placed(["next.example"])["id"] == p["id"] + 1
+        assert box.admin("GET", "requests")["requests"][1]["status"] == 0
+        begun = time.monotonic()
+        assert box.stop() == 0
+        assert time.monotonic() - begun < 4
+        peer.close()
+        c.close()
+
+
 def test_many_at_once(box, web):
     """Threads that order, prove and read at the same time."""
     errors = []

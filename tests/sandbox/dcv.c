@@ -66,7 +66,8 @@ static void note_proof(struct sandbox *sb, struct order *o, size_t i, const char
 	if (!o->validated_ms && orders_all_proven(o))
 		o->validated_ms = sbx_now_ms(sb);
 	orders_issue_if_due(sb, o);
-	pthread_cond_broadcast(&sb->wake);
+	if (o->validated_ms && !o->issued_at)
+		sbx_wake_by(sb, o->validated_ms + sb->set.issue_delay_s * 1000);
 }
 
 void dcv_look(struct sandbox *sb, struct order *o)

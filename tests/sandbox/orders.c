@@ -37,7 +37,8 @@ void orders_set_status(struct sandbox *sb, struct order *o, const char *status)
 		return;
 	snprintf(o->status, sizeof(o->status), "%s", status);
 	o->changed_at = sbx_now(sb);
-	pthread_cond_broadcast(&sb->wake);
+	if (order_is(o, "pending"))
+		sbx_wake_by(sb, INT64_MIN + 1);
 }
 
 void orders_issue(struct sandbox *sb, struct order *o)
@@ -166,7 +167,8 @@ static struct order *add_order(struct sandbox *sb, const char *product, struct o
 	orders_new_token(sb, o);
 	struct order **slot = SBX_GROW(sb->orders, sb->n_orders);
 	*slot = o;
-	pthread_cond_broadcast(&sb->wake); /* the CA's next look may be sooner now */
+	if (sb->set.ca_poll_s)
+		sbx_wake_by(sb, now_ms + sb->set.ca_poll_s * 1000);
 	return o;
 }
 

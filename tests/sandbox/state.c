@@ -48,6 +48,7 @@ void sbx_init(struct sandbox *sb)
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&sb->wake, &attr);
 	pthread_condattr_destroy(&attr);
+	sb->worker_due_ms = INT64_MIN;
 	sb->base_wall_ms = clock_now() * 1000;
 	sb->base_mono_ms = clock_mono_ms();
 	sb->set = (struct settings){
@@ -134,6 +135,12 @@ void sbx_wait_locked(struct sandbox *sb, int64_t ms)
 		until.tv_nsec -= 1000000000;
 	}
 	(void)pthread_cond_timedwait(&sb->wake, &sb->lock, &until);
+}
+
+void sbx_wake_by(struct sandbox *sb, int64_t due_ms)
+{
+	if (due_ms < sb->worker_due_ms)
+		pthread_cond_broadcast(&sb->wake);
 }
 
 void sbx_sleep(struct sandbox *sb, int64_t ms)

@@ -104,7 +104,8 @@ struct settings {
 
 struct sandbox {
 	pthread_mutex_t lock;
-	pthread_cond_t wake; /* broadcast when time, settings, orders or `stopping` change */
+	pthread_cond_t wake;   /* broadcast when time, settings or `stopping` change, and by sbx_wake_by() */
+	int64_t worker_due_ms; /* until when the worker sleeps (sandbox time); INT64_MIN = it is awake */
 	atomic_bool stopping;
 
 	int64_t base_wall_ms; /* wall clock and monotonic clock of one instant at the start */
@@ -146,6 +147,9 @@ int64_t sbx_now_ms(const struct sandbox *sb);
 
 /* Waits on `wake` for at most ms milliseconds, the lock held. */
 void sbx_wait_locked(struct sandbox *sb, int64_t ms);
+/* Something is to be done at due_ms (sandbox time): wakes the worker if it sleeps longer than that. Ten
+ * thousand orders would otherwise wake it, and have it look through them all, at every step of each. */
+void sbx_wake_by(struct sandbox *sb, int64_t due_ms);
 /* Sleeps ms milliseconds of real time, lock not held; ends early when the sandbox stops. */
 void sbx_sleep(struct sandbox *sb, int64_t ms);
 /* Tells every waiting thread to end. */

@@ -39,6 +39,7 @@ static struct order *next_work(struct sandbox *sb, int64_t *ret_wait_ms)
 		soonest = MIN(soonest, MIN(look, issue_due_ms(sb, o)));
 	}
 	*ret_wait_ms = MAX(soonest - now, INT64_C(1));
+	sb->worker_due_ms = soonest;
 	return NULL;
 }
 
@@ -51,6 +52,7 @@ void *worker_run(void *sandbox)
 		struct order *o = next_work(sb, &wait_ms);
 		if (!o) {
 			sbx_wait_locked(sb, wait_ms);
+			sb->worker_due_ms = INT64_MIN;
 			continue;
 		}
 		pthread_mutex_unlock(&sb->lock);
