@@ -104,7 +104,7 @@ help:
 # Debian 12 packages: to build, to test, to show. Does nothing when all of them are there.
 DEPS_BUILD := gcc make pkg-config libc6-dev libuv1-dev libcurl4-openssl-dev libjson-c-dev libssl-dev libyaml-dev \
 	libsystemd-dev libmicrohttpd-dev uthash-dev libidn2-dev libpsl-dev ca-certificates openssl
-DEPS_TEST := libcmocka-dev clang llvm libclang-rt-14-dev clang-format python3 python3-pytest python3-cryptography \
+DEPS_TEST := libcmocka-dev clang llvm libclang-rt-14-dev clang-format python3 python3-pytest python3-pytest-xdist python3-cryptography \
 	nginx-light libfaketime universal-ctags pmccabe codespell util-linux procps patch systemd
 .PHONY: deps deps-build
 deps-build:
@@ -158,7 +158,7 @@ check-model: $(MODEL_BIN)
 check-fuzz: $(FUZZ_BIN)
 	$(Q)set -e; for t in $(FUZZ_BIN); do $$t; done
 check-e2e: all
-	$(Q)DVCERT_BUILD=$(BUILD) $(PYTHON) -m pytest -q -p no:cacheprovider tests/e2e
+	$(Q)DVCERT_BUILD=$(BUILD) $(PYTHON) -m pytest -q -n 4 -p no:cacheprovider tests/e2e
 lint:
 	$(Q)sh tests/lint/run.sh
 
