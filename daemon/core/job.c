@@ -154,13 +154,15 @@ bool job_token_is_usable(const struct job_ctx *c)
 	       (j->dcv_token_expires_at == 0 || c->env->now < j->dcv_token_expires_at - TOKEN_MARGIN);
 }
 
-/* What the phase has to do now; tokens and looks are steps within one phase. */
+/* What the phase has to do now; tokens, looks and putting a proof up again are steps within one phase. */
 enum job_op job_next_op(const struct job_ctx *c)
 {
 	const struct record_job *j = c->job;
 
 	if (j->phase == PHASE_PUBLISH && !job_token_is_usable(c))
 		return OP_TOKEN;
+	if (j->phase == PHASE_CHECK && j->republish)
+		return OP_PUBLISH;
 	if (j->phase == PHASE_CHECK && !j->looked)
 		return OP_LOOK;
 	return PHASES[j->phase].op;

@@ -298,8 +298,14 @@ static void on_publish(struct job_ctx *c)
 		job_retry(c, c->ev->outcome);
 		return;
 	}
-	record_set_error(c->rec, c->env->now, NULL, NULL);
 	c->job->looked = !c->env->look;
+	c->job->republish = false;
+	/* Put up again between two checks: no news, and the pauses go on growing. */
+	if (c->job->phase == PHASE_CHECK) {
+		job_begin(c);
+		return;
+	}
+	record_set_error(c->rec, c->env->now, NULL, NULL);
 	job_report(c->u, REPORT_PUBLISHED, "proof is published");
 	job_go(c, PHASE_CHECK);
 }
@@ -346,7 +352,9 @@ static void on_check(struct job_ctx *c)
 		job_go_at(c, PHASE_WAIT, c->env->now + RETRY_INFO_FIRST * c->env->tempo);
 		return;
 	}
-	/* One look of ours before each further check, for a message that tells what is wrong. */
+	/* The proof may be gone (a site was deployed over it) or in the wrong place (the webroot changed): put it up
+	 * again. Then one look of ours before each further check, for a message that tells what is wrong. */
+	j->republish = true;
 	j->looked = !c->env->look;
 	j->looks = LOOKS_BEFORE_ASKING - 1;
 	job_retry_at(c, "not_validated", ev->detail ? ev->detail : "the CA does not see the proof yet",
