@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The runner of the model: hands an event to the shipped step, makes the record durable when it is told to, then
+ * starts the operation. Every rule that concerns one step is checked here; what is wrong is a text in m_next.wrong. */
+#pragma once
+
+#include "tests/model/model_state.h"
+
+/* A successor under construction. */
+struct m_next {
+	const struct m_setup *m;
+	struct m_state s;
+	bool budget_spent;
+	bool submits;	   /* the last step started a submit */
+	const char *wrong; /* NULL: nothing */
+};
+
+/* How long the budget makes an order wait, in ticks. */
+#define BUDGET_PAUSE 4
+
+/* How often each move of the table was taken, over all runs. */
+static uint64_t m_moves[PHASE_NR][PHASE_NR];
+
+static inline void wrong(struct m_next *n, const char *what)
+{
+	if (!n->wrong)
+		n->wrong = what;
+}
+
+static inline const char *spec_webroot(const struct m_setup *m, uint8_t spec)
+{
+	if (m->responder)
+		return NULL;
+	return spec && m->second_webroot ? "W1" : "W0";
+}
+
+static inline uint8_t web_index(const struct m_setup *m, uint8_t spec)
+{
+	return spec && m->second_webroot;
+}
+
+static inline struct cfg_domain spec_make(const struct m_setup *m, uint8_t spec)
+{
+	static const char *const names[] = { "a.example" };
+
+	return (struct cfg_domain){ .name = "a.example",
+				    .common_name = "a.example",
+				    .names = names,
+				    .n_names = 1,
+				    .product = "ssl_dv",
+				    .dcv = { .webroot = spec_webroot(m, spec), .responder = m->responder },
+				    .spec_hash = spec + 1u };
+}
+
+/* The tables of moves say what may follow; one step may make two moves when the first one has nothing to start. */
+static inline void check_moves(struct m_next *n, const struct m_job *from, const struct m_job *to,
+			       enum job_event_kind kind)
+{
+	enum job_phase a = (enum job_phase)from->phase, b = (enum job_phase)to->phase;
+
+	if (!to->on)
+		return;
+	if (!from->on) {
+		if (b != PHASE_PREPARE)
+			wrong(n, "a job begins in another phase than prepare");
+		return;
+	}
+	if (a == b)
+		return;
+	if (job_may_go(a, b)) {
+		m_moves[a][b]++;
+	} else if (job_may_go(a, PHASE_SUBMIT) && job_may_go(PHASE_SUBMIT, b)) {
+		m_moves[a][PHASE_SUBMIT]++;
+		m_moves[PHASE_SUBMIT][b]++;
+	} else if ((kind != EV_RESTART && kind != EV_RELEASE) || b != PHASE_WAIT) {
+		wrong(n, "a move that the table does not have");
+	}
+}
+
+static inline void check_submit(struct m_next *n, const struct job_update *u)
+{
+	const struct m_job *d = &n->s.disk.job;
+
+	if (!u->persist)
+		wrong(n, "submit is started without making the record durable");
+	if (!d->on || !d->ref || !d->csr || !d->submitted || d->ref != n->s.mem.job.ref)
+		wrong(n, "submit is started while reference, csr or submitted_at is not on disk");
+	if (u->spend_at != T0 || !n->s.disk.paid)
+		wrong(n, "submit is started without an entry in the ledger of paid orders");
+	if (n->budget_spent)
+		wrong(n, "submit is started although the budget is spent");
+}
+
+static inline void check_update(struct m_next *n, const struct m_rec *before, const struct job_event *ev,
+				const struct job_update *u)
+{
+	const struct m_job *was = &before->job, *j = &n->s.mem.job;
+
+	if (u->start == OP_SUBMIT)
+		check_submit(n, u);
+	else if (u->spend_at)
+		wrong(n, "money is spent without a submit");
+	if (u->refund_at && (!was->on || !was->submitted || j->submitted))
+		wrong(n, "a post is taken back that nobody made");
+	if (was->on && was->submitted && j->on && !j->submitted && was->ref == j->ref && !u->persist)
+		wrong(n, "submitted_at is forgotten in memory only");
+	if (u->start && (n->s.mem.held || !j->on || j->next != 0))
+		wrong(n, "an operation is started while the job rests");
+	if (was->on && !j->on && !u->installed && !n->s.mem.held)
+		wrong(n, "a job is given up, and nothing keeps the next one from being bought");
+	if (u->installed && (ev->kind != EV_DONE || ev->op != OP_INSTALL))
+		wrong(n, "called installed without an installation");
+	if (u->installed && (j->on || n->s.mem.cert != CERT_FRESH || n->s.mem.gen != before->gen + 1))
+		wrong(n, "installed, but the record does not say so");
+}
+
+/* One step, with what the runner does about it. */
+static inline void run_step(struct m_next *n, struct job_event *ev)
+{
+	struct cfg_domain spec = spec_make(n->m, n->s.w.spec);
+	struct job_env env = {
+		.spec = &spec, .tempo = n->m->tempo, .look = n->m->look, .now = T0, .rnd = n->m->rnd
+	};
+	_cleanup_(record_freep) struct record *r = record_make(n->m, &n->s.mem);
+	_cleanup_free_ char *fresh = NULL;
+	struct m_rec before = n->s.mem;
+	struct job_update u;
+
+	fresh = named('R', name_fresh(&n->s, NAME_REF));
+	env.fresh_reference = fresh;
+	env.order_allowed_at = n->budget_spent ? T0 + BUDGET_PAUSE * tick(n->m) : T0;
+	job_step(r, &env, ev, &u);
+	n->s.mem = record_pack(n->m, r);
+	if (u.persist)
+		n->s.disk = n->s.mem;
+	check_moves(n, &before.job, &n->s.mem.job, ev->kind);
+	check_update(n, &before, ev, &u);
+	n->submits = u.start == OP_SUBMIT;
+	if (u.start == OP_NONE)
+		return;
+	if (n->s.w.op != OP_NONE)
+		wrong(n, "a second operation is started");
+	n->s.w.op = (uint8_t)u.start;
+	n->s.w.op_web = web_index(n->m, n->s.w.spec);
+}
+
+static inline struct decision m_decide(const struct m_setup *m, const struct m_state *s)
+{
+	struct cfg_domain spec = spec_make(m, s->w.spec);
+	_cleanup_(record_freep) struct record *r = record_make(m, &s->mem);
+	struct view v = { .spec = &spec, .rec = r, .now = T0, .order_allowed_at = T0 };
+	struct decision d;
+
+	decide(&v, &d);
+	return d;
+}
+
+/* Index of the proof that is to be withdrawn at that time (ticks from now), or DUTY_NONE. */
+static inline uint32_t m_clean_due(const struct m_setup *m, const struct m_state *s, int64_t at)
+{
+	_cleanup_(record_freep) struct record *r = record_make(m, &s->mem);
+
+	return duty_clean_due(r, T0 + at * tick(m));
+}
+
+static inline void run_clean_done(struct m_next *n, enum fault f)
+{
+	_cleanup_(record_freep) struct record *r = record_make(n->m, &n->s.mem);
+	struct job_env env = { .tempo = n->m->tempo, .now = T0, .rnd = n->m->rnd };
+	struct outcome o = { .fault = f, .code = "io", .message = "no" };
+	struct job_update u = { 0 };
+	uint8_t i = n->s.w.clean_i;
+
+	if (i >= n->s.mem.n_proofs || n->s.mem.proof[i] != n->s.w.clean - 1)
+		wrong(n, "the withdrawn proof moved in the list");
+	else
+		duty_clean_done(r, i, &env, &o, &u);
+	n->s.mem = record_pack(n->m, r);
+	if (u.persist)
+		n->s.disk = n->s.mem;
+	n->s.w.clean = n->s.w.clean_i = 0;
+}
