@@ -96,16 +96,21 @@ static bool lists_proof(const struct m_rec *r, uint8_t token, uint8_t web)
 	return false;
 }
 
-static const char *state_wrong(const struct graph *g, const struct m_state *s)
+static const char *proofs_wrong(const struct m_state *s)
 {
-	const struct m_job *j = &s->mem.job;
-
-	for (uint8_t i = 0; i < 2 && !g->m->responder; i++) {
+	for (uint8_t i = 0; i < 2; i++) {
 		if (s->w.web[i] && !lists_proof(&s->disk, s->w.web[i], i))
 			return "a proof stands in a webroot, but not in the record on disk";
 		if (s->w.web[i] && !lists_proof(&s->mem, s->w.web[i], i))
 			return "a proof stands in a webroot, but not in the record in memory";
 	}
+	return NULL;
+}
+
+static const char *state_wrong(const struct graph *g, const struct m_state *s)
+{
+	const struct m_job *j = &s->mem.job;
+
 	if (j->on && !s->mem.held && j->next == 0 && s->w.op == OP_NONE)
 		return "nothing is in flight, and the job has no time to go on";
 	if (order_lives(s) && s->w.order != O_ISSUED && !s->disk.job.on)
@@ -113,7 +118,7 @@ static const char *state_wrong(const struct graph *g, const struct m_state *s)
 	if (order_lives(s) && s->disk.job.on && s->disk.job.ref == s->w.order_ref &&
 	    s->w.key != s->w.order_csr)
 		return "the key of a paid order was overwritten";
-	return NULL;
+	return g->m->responder ? NULL : proofs_wrong(s);
 }
 
 /* --- the set of states --- */

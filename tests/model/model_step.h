@@ -90,10 +90,10 @@ static inline void check_submit(struct m_next *n, const struct job_update *u)
 		wrong(n, "submit is started although the budget is spent");
 }
 
-static inline void check_update(struct m_next *n, const struct m_rec *before, const struct job_event *ev,
-				const struct job_update *u)
+/* What was posted, and what is known of it. */
+static inline void check_posts(struct m_next *n, const struct m_job *was, const struct job_update *u)
 {
-	const struct m_job *was = &before->job, *j = &n->s.mem.job;
+	const struct m_job *j = &n->s.mem.job;
 
 	if (u->start == OP_SUBMIT)
 		check_submit(n, u);
@@ -103,14 +103,31 @@ static inline void check_update(struct m_next *n, const struct m_rec *before, co
 		wrong(n, "a post is taken back that nobody made");
 	if (was->on && was->submitted && j->on && !j->submitted && was->ref == j->ref && !u->persist)
 		wrong(n, "submitted_at is forgotten in memory only");
-	if (u->start && (n->s.mem.held || !j->on || j->next != 0))
-		wrong(n, "an operation is started while the job rests");
-	if (was->on && !j->on && !u->installed && !n->s.mem.held)
+}
+
+/* A job ends with a certificate or with a person. */
+static inline void check_end(struct m_next *n, const struct m_rec *before, const struct job_event *ev,
+			     const struct job_update *u)
+{
+	const struct m_job *j = &n->s.mem.job;
+
+	if (before->job.on && !j->on && !u->installed && !n->s.mem.held)
 		wrong(n, "a job is given up, and nothing keeps the next one from being bought");
 	if (u->installed && (ev->kind != EV_DONE || ev->op != OP_INSTALL))
 		wrong(n, "called installed without an installation");
 	if (u->installed && (j->on || n->s.mem.cert != CERT_FRESH || n->s.mem.gen != before->gen + 1))
 		wrong(n, "installed, but the record does not say so");
+}
+
+static inline void check_update(struct m_next *n, const struct m_rec *before, const struct job_event *ev,
+				const struct job_update *u)
+{
+	const struct m_job *j = &n->s.mem.job;
+
+	check_posts(n, &before->job, u);
+	check_end(n, before, ev, u);
+	if (u->start && (n->s.mem.held || !j->on || j->next != 0))
+		wrong(n, "an operation is started while the job rests");
 }
 
 /* One step, with what the runner does about it. */

@@ -523,6 +523,24 @@ static inline void renewal_comes(const struct m_from *f)
 	f->emit(f->arg, "the renewal point comes", FAULTY, &n);
 }
 
+/* Nothing is to be done, at no time: only right when a certificate waits for its renewal. */
+static inline void rest(const struct m_from *f, const struct decision *d)
+{
+	const struct m_rec *mem = &f->s->mem;
+	struct m_next n = next_of(f);
+
+	if (mem->job.on)
+		wrong(&n, "a job rests without a wake-up");
+	else if (mem->cert != CERT_FRESH)
+		wrong(&n, "nothing is installed and nothing will ever happen");
+	else if (d->due_at == DUE_NEVER)
+		wrong(&n, "a certificate without a renewal date");
+	if (n.wrong)
+		f->emit(f->arg, "rest", CALM, &n);
+	else if (f->s->disk.cert == CERT_FRESH)
+		renewal_comes(f);
+}
+
 static inline void time_moves(const struct m_from *f)
 {
 	const struct m_rec *mem = &f->s->mem;
@@ -538,16 +556,8 @@ static inline void time_moves(const struct m_from *f)
 		state_age(&n.s, wake);
 		f->emit(f->arg, "time passes", CALM, &n);
 	}
-	if (wake == -1 && !mem->held && !mem->job.on && mem->cert == CERT_NONE)
-		wrong(&n, "nothing is installed and nothing will ever happen");
-	if (wake == -1 && !mem->held && mem->job.on)
-		wrong(&n, "a job rests without a wake-up");
-	if (wake == -1 && !mem->held && mem->cert == CERT_FRESH && d.due_at == DUE_NEVER)
-		wrong(&n, "a certificate without a renewal date");
-	if (n.wrong)
-		f->emit(f->arg, "rest", CALM, &n);
-	if (wake == -1 && !mem->held && mem->cert == CERT_FRESH && f->s->disk.cert == CERT_FRESH)
-		renewal_comes(f);
+	if (wake == -1 && !mem->held)
+		rest(f, &d);
 	long_pause(f);
 }
 
