@@ -10,6 +10,7 @@
 #include "daemon/ops/journal.h"
 #include "daemon/ops/notify.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -209,16 +210,25 @@ static const struct step STEPS[] = {
 	{ "control socket", open_control },
 };
 
+/* What the service manager and scripts are told (sysexits.h). */
+static int exit_code_of(int rc)
+{
+	if (rc == -EPERM || rc == -EACCES)
+		return EX_NOPERM;
+	return rc == -EBUSY || rc == -EADDRINUSE ? EX_TEMPFAIL : EXIT_FAILURE;
+}
+
 static int bring_up(struct app *a)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(STEPS); i++) {
 		struct err e = ERR_INIT;
+		int rc = STEPS[i].up(a, &e);
 
-		if (STEPS[i].up(a, &e) == 0)
+		if (rc == 0)
 			continue;
 		log_event(LOG_LEVEL_ERROR, &MSG_START_FAILED, NULL, "cannot start: %s: %s", STEPS[i].what,
 			  e.text);
-		return EX_UNAVAILABLE;
+		return exit_code_of(rc);
 	}
 	a->is_up = true;
 	for (size_t i = 0; i < a->n_domains; i++)

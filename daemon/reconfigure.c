@@ -75,28 +75,32 @@ static void reload_free(struct reload *r)
 	free(r);
 }
 
+static void add_problem(struct json *problems, const char *text)
+{
+	log_event(LOG_LEVEL_ERROR, &MSG_CONFIG_BAD, NULL, "%s", text);
+	json_add_str(problems, text);
+}
+
 static void answer_refused(struct app *a, const struct reload *r)
 {
-	_cleanup_(strbuf_done) struct strbuf sb = STRBUF_INIT(48u << 10);
+	static const char SUMMARY[] = "the new configuration is refused, the old one stays in force";
 	struct control_request *rq = a->reload_request;
+	struct json *o = json_new_obj(), *problems = json_new_arr();
 
-	for (size_t i = 0; i < r->report.n_problems; i++) {
-		log_event(LOG_LEVEL_ERROR, &MSG_CONFIG_BAD, NULL, "%s", r->report.problems[i].text);
-		strbuf_addf(&sb, "\n%s", r->report.problems[i].text);
-	}
-	if (r->err.code) {
-		log_event(LOG_LEVEL_ERROR, &MSG_CONFIG_BAD, NULL, "%s", r->err.text);
-		strbuf_addf(&sb, "\n%s", r->err.text);
-	}
-	log_event(LOG_LEVEL_ERROR, &MSG_CONFIG_BAD, NULL,
-		  "the new configuration is refused, the old one stays in force");
-	if (!rq)
+	for (size_t i = 0; i < r->report.n_problems; i++)
+		add_problem(problems, r->report.problems[i].text);
+	if (r->err.code)
+		add_problem(problems, r->err.text);
+	json_set(o, "problems", problems);
+	log_event(LOG_LEVEL_ERROR, &MSG_CONFIG_BAD, NULL, "%s", SUMMARY);
+	if (!rq) {
+		json_free(o);
 		return;
+	}
 	a->reload_request = NULL;
 	free(control_data(rq));
 	control_set_data(rq, NULL);
-	control_refuse(rq, EX_CONFIG, "the new configuration is refused, the old one stays in force:%s",
-		       strbuf_str(&sb));
+	control_refuse_with(rq, EX_CONFIG, o, SUMMARY);
 }
 
 static void answer_done(struct app *a, const struct takeover *t, const char *restart)

@@ -128,6 +128,7 @@ static void call_left(struct cc_call *c)
 {
 	c->http_call = NULL;
 	c->cc->n_in_flight--;
+	rates_end(c->cc->rates, clock_mono_ms());
 	peer_unref(TAKE_PTR(c->peer));
 }
 
@@ -235,8 +236,10 @@ static void on_timer(void *arg)
 		if (cc->n_in_flight >= (cc->stop_ms > 0 ? 1 : IN_FLIGHT_MAX))
 			return; /* the next answer wakes us */
 
-		int64_t wait_ms = rates_take(cc->rates, clock_mono_ms());
+		int64_t wait_ms = rates_begin(cc->rates, clock_mono_ms());
 
+		if (wait_ms == RATES_WAIT_ANSWER)
+			return;
 		if (wait_ms > 0) {
 			timer_set(cc->timer, wait_ms);
 			return;

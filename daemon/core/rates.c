@@ -22,6 +22,7 @@ struct rates {
 	size_t alloc;	/* 0 or a power of two */
 	size_t head;
 	size_t len;
+	size_t under_way;
 };
 
 static int64_t time_at(const struct rates *r, size_t i)
@@ -62,10 +63,15 @@ void rates_free(struct rates *r)
 /* The time at which the window has room again; INT64_MIN when it has room whatever the time is. */
 static int64_t limit_opens_at(const struct rates *r, const struct rates_limit *l)
 {
-	if (r->len < l->requests)
-		return INT64_MIN;
+	size_t room;
+	int64_t t;
 
-	int64_t t = time_at(r, r->len - l->requests);
+	if (r->under_way >= l->requests)
+		return INT64_MAX;
+	room = l->requests - r->under_way;
+	if (r->len < room)
+		return INT64_MIN;
+	t = time_at(r, r->len - room);
 
 	return t > INT64_MAX - l->per_ms ? INT64_MAX : t + l->per_ms;
 }
@@ -95,22 +101,31 @@ static void remember(struct rates *r, int64_t now_ms)
 	r->len++;
 }
 
-int64_t rates_take(struct rates *r, int64_t now_ms)
+int64_t rates_begin(struct rates *r, int64_t now_ms)
 {
-	r->latest_ms = now_ms = MAX(now_ms, r->latest_ms);
-
 	int64_t opens_ms = r->stop_ms;
 
+	r->latest_ms = now_ms = MAX(now_ms, r->latest_ms);
 	for (size_t i = 0; i < r->n_limits; i++) {
 		int64_t t = limit_opens_at(r, &r->limits[i]);
 
+		if (t == INT64_MAX)
+			return RATES_WAIT_ANSWER;
 		opens_ms = MAX(opens_ms, t);
 	}
 	if (opens_ms > now_ms)
 		return opens_ms - now_ms;
+	r->under_way++;
+	return 0;
+}
+
+void rates_end(struct rates *r, int64_t now_ms)
+{
+	assert(r->under_way > 0);
+	r->under_way--;
+	r->latest_ms = now_ms = MAX(now_ms, r->latest_ms);
 	forget_old(r);
 	remember(r, now_ms);
-	return 0;
 }
 
 void rates_stop(struct rates *r, int64_t until_ms)
@@ -143,7 +158,7 @@ uint32_t rates_left(const struct rates *r, int64_t now_ms)
 	if (r->stop_ms > now_ms)
 		return 0;
 	for (size_t i = 0; i < r->n_limits; i++) {
-		size_t used = count_inside(r, r->limits[i].per_ms, now_ms);
+		size_t used = r->under_way + count_inside(r, r->limits[i].per_ms, now_ms);
 		uint32_t room = used >= r->limits[i].requests ? 0 : r->limits[i].requests - (uint32_t)used;
 
 		left = MIN(left, room);

@@ -19,9 +19,16 @@ struct rates *rates_new(const struct rates_limit *limits, size_t n);
 void rates_free(struct rates *r);
 DEFINE_CLEANUP(struct rates *, rates_free)
 
-/* 0 when a request may leave at now_ms (and counts it), else the milliseconds to wait. Times must not go back;
- * an earlier one counts as the latest seen. */
-int64_t rates_take(struct rates *r, int64_t now_ms);
+/* Room depends on the answer to a request under way. */
+#define RATES_WAIT_ANSWER INT64_MAX
+
+/* 0 when a request may leave at now_ms, else the milliseconds to wait, or RATES_WAIT_ANSWER. The CA counts a request when
+ * it arrives, which is some time between leaving and its answer: it counts here from rates_begin until a window after
+ * rates_end, so that no delay on the way can push it into a window that is full. Times must not go back; an earlier one counts as
+ * the latest seen. */
+int64_t rates_begin(struct rates *r, int64_t now_ms);
+/* The answer came, or will not come any more: once for each rates_begin that returned 0. */
+void rates_end(struct rates *r, int64_t now_ms);
 
 /* Nothing may leave before until_ms (429, Retry-After). The later of two stops wins. */
 void rates_stop(struct rates *r, int64_t until_ms);

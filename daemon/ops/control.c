@@ -101,10 +101,8 @@ int control_parse(const char *line, size_t len, const struct control_verb *verbs
 
 /* --- answers --------------------------------------------------------------------------------------------- */
 
-static struct json *new_refusal(int exit_code, const char *text)
+static struct json *as_refusal(struct json *j, int exit_code, const char *text)
 {
-	struct json *j = json_new_obj();
-
 	json_set_bool(j, "ok", false);
 	json_set_i64(j, "code", exit_code);
 	json_set_str(j, "error", text);
@@ -129,7 +127,7 @@ static void send_json(struct unixsock_client *client, const struct json *j)
 
 static void refuse(struct unixsock_client *client, int exit_code, const char *text)
 {
-	_cleanup_(json_freep) struct json *j = new_refusal(exit_code, text);
+	_cleanup_(json_freep) struct json *j = as_refusal(json_new_obj(), exit_code, text);
 
 	send_json(client, j);
 }
@@ -167,7 +165,14 @@ void control_refuse(struct control_request *rq, int exit_code, const char *fmt, 
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
-	j = new_refusal(exit_code, text);
+	j = as_refusal(json_new_obj(), exit_code, text);
+	request_end(rq, j);
+}
+
+void control_refuse_with(struct control_request *rq, int exit_code, struct json *answer, const char *text)
+{
+	_cleanup_(json_freep) struct json *j = as_refusal(answer, exit_code, text);
+
 	request_end(rq, j);
 }
 

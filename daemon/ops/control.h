@@ -32,6 +32,8 @@ void *control_data(const struct control_request *rq);
 
 void control_answer(struct control_request *rq, struct json *answer); /* takes answer; "ok":true is added */
 void control_refuse(struct control_request *rq, int exit_code, const char *fmt, ...) _printf_(3, 4);
+/* The same with further members beside "ok", "code" and "error"; takes answer. */
+void control_refuse_with(struct control_request *rq, int exit_code, struct json *answer, const char *text);
 
 /* What a line asks for; the pure part of this module, for its tests and the fuzzer. */
 struct control_query {

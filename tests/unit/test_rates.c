@@ -20,6 +20,38 @@ static uint32_t roll(uint32_t n)
 }
 
 /* The documented limits: 100 per 5 s and 1000 per 3 min; ours stay below. */
+/* A request whose answer comes at once. */
+static int64_t take(struct rates *r, int64_t now_ms)
+{
+	int64_t wait_ms = rates_begin(r, now_ms);
+
+	if (wait_ms == 0)
+		rates_end(r, now_ms);
+	return wait_ms;
+}
+
+/* The CA may have counted it at any time between leaving and the answer. */
+static void test_slow_answers_count_from_the_answer(void **state)
+{
+	const struct rates_limit limits[] = { { 2, 1000 } };
+	_cleanup_(rates_freep) struct rates *r = rates_new(limits, 1);
+
+	(void)state;
+	assert_int_equal(rates_begin(r, 0), 0);
+	assert_int_equal(rates_begin(r, 10), 0);
+	assert_int_equal(rates_left(r, 20), 0);
+	/* Long after their window: still under way, still counted. */
+	assert_true(rates_begin(r, 5000) == RATES_WAIT_ANSWER);
+	rates_end(r, 5500);
+	assert_true(rates_begin(r, 5600) == 900);
+	assert_true(rates_begin(r, 6500) == 0);
+	rates_end(r, 6600);
+	rates_end(r, 6600);
+	assert_true(rates_begin(r, 7599) == 1);
+	assert_true(rates_begin(r, 7600) == 0);
+	rates_end(r, 7600);
+}
+
 static void test_default_windows(void **state)
 {
 	const struct rates_limit limits[] = { { 90, 5000 }, { 900, 180000 } };
@@ -28,13 +60,13 @@ static void test_default_windows(void **state)
 	(void)state;
 	assert_int_equal(rates_left(r, 0), 90);
 	for (int i = 0; i < 90; i++)
-		assert_int_equal(rates_take(r, 1000 + i), 0);
+		assert_int_equal(take(r, 1000 + i), 0);
 	assert_int_equal(rates_left(r, 1089), 0);
-	assert_int_equal(rates_take(r, 1100), 4900);
-	assert_int_equal(rates_take(r, 5999), 1);
+	assert_int_equal(take(r, 1100), 4900);
+	assert_int_equal(take(r, 5999), 1);
 	assert_int_equal(rates_left(r, 6000), 1);
-	assert_int_equal(rates_take(r, 6000), 0);
-	assert_int_equal(rates_take(r, 6000), 1);
+	assert_int_equal(take(r, 6000), 0);
+	assert_int_equal(take(r, 6000), 1);
 }
 
 static void test_stop(void **state)
@@ -45,10 +77,10 @@ static void test_stop(void **state)
 	(void)state;
 	rates_stop(r, 5000);
 	rates_stop(r, 3000); /* the later one wins */
-	assert_int_equal(rates_take(r, 1000), 4000);
+	assert_int_equal(take(r, 1000), 4000);
 	assert_int_equal(rates_left(r, 4999), 0);
 	assert_int_equal(rates_left(r, 5000), 5);
-	assert_int_equal(rates_take(r, 5000), 0);
+	assert_int_equal(take(r, 5000), 0);
 }
 
 static void test_time_goes_back(void **state)
@@ -57,9 +89,9 @@ static void test_time_goes_back(void **state)
 	_cleanup_(rates_freep) struct rates *r = rates_new(limits, 1);
 
 	(void)state;
-	assert_int_equal(rates_take(r, 10000), 0);
-	assert_int_equal(rates_take(r, 500), 1000);
-	assert_int_equal(rates_take(r, 11000), 0);
+	assert_int_equal(take(r, 10000), 0);
+	assert_int_equal(take(r, 500), 1000);
+	assert_int_equal(take(r, 11000), 0);
 }
 
 static void test_reload_keeps_requests(void **state)
@@ -70,14 +102,14 @@ static void test_reload_keeps_requests(void **state)
 
 	(void)state;
 	for (int i = 0; i < 30; i++)
-		assert_int_equal(rates_take(r, i * 100), 0);
+		assert_int_equal(take(r, i * 100), 0);
 	/* Longer than any window that was in force: the CA has counted them all the same. */
 	rates_set_limits(r, after, 1);
-	assert_int_equal(rates_take(r, 3000), 57000);
+	assert_int_equal(take(r, 3000), 57000);
 	assert_int_equal(rates_left(r, 59999), 0);
 	assert_int_equal(rates_left(r, 60000), 1);
 	rates_set_limits(r, before, 1);
-	assert_int_equal(rates_take(r, 3000), 0);
+	assert_int_equal(take(r, 3000), 0);
 }
 
 static size_t inside(const int64_t *times, size_t n, int64_t from, int64_t to)
@@ -121,7 +153,7 @@ static void one_sequence(uint32_t s)
 			earliest = MAX(earliest, t);
 		}
 		assert_int_equal(rates_left(r, now), room);
-		assert_int_equal(rates_take(r, now), earliest - now);
+		assert_int_equal(take(r, now), earliest - now);
 		if (earliest == now)
 			times[n++] = now;
 		now += roll(4) == 0 ? (int64_t)roll(30) : earliest - now;
@@ -143,11 +175,11 @@ static void test_many(void **state)
 
 	(void)state;
 	for (int i = 0; i < 300000; i++) {
-		int64_t wait = rates_take(r, now);
+		int64_t wait = take(r, now);
 
 		now += wait;
 		if (wait > 0)
-			assert_int_equal(rates_take(r, now), 0);
+			assert_int_equal(take(r, now), 0);
 	}
 	assert_int_equal(now, 99000);
 }
@@ -155,9 +187,13 @@ static void test_many(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_default_windows),	    cmocka_unit_test(test_stop),
-		cmocka_unit_test(test_time_goes_back),	    cmocka_unit_test(test_reload_keeps_requests),
-		cmocka_unit_test(test_against_brute_force), cmocka_unit_test(test_many),
+		cmocka_unit_test(test_slow_answers_count_from_the_answer),
+		cmocka_unit_test(test_default_windows),
+		cmocka_unit_test(test_stop),
+		cmocka_unit_test(test_time_goes_back),
+		cmocka_unit_test(test_reload_keeps_requests),
+		cmocka_unit_test(test_against_brute_force),
+		cmocka_unit_test(test_many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
