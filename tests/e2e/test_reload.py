@@ -43,7 +43,7 @@ def test_reload_verb_shows_all_problems(world):
     problems = "\n".join([answer.json["error"], *answer.json.get("problems", [])])
     assert "no_such_key" in problems and "../../etc" in problems and "dvcertd.yaml:" in problems
     people = d.ctl("reload", as_json=False)
-    assert people.code == 78 and people.err.count("dvcertd.yaml:") == 2 and "\\x" not in people.err
+    assert people.code == 78 and people.err.count("dvcertd.yaml:") == 3 and "\\x" not in people.err
     assert all(line for line in people.err.rstrip("\n").split("\n"))
     assert d.status(NAME)["state"] == "valid"
 
