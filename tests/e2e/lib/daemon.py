@@ -195,7 +195,9 @@ class Daemon:
         """Until all names have this state. Returns their status objects."""
         if state == "valid":
             answer = self.ctl("wait", *names, "--timeout", f"{int(timeout * base.PATIENCE)}s", timeout=timeout + 30)
-            assert answer.code == 0, f"wait {' '.join(names)}: {answer}\n{self.status()}\n{self.log(40)}"
+            if answer.code != 0:
+                late = [d for d in self.status()["domains"] if d["name"] in names and d["state"] != state]
+                raise base.TimedOut(f"{len(late)} of {len(names)} not {state}, such as {late[:2]}: {answer.err}\n{self.log(40)}")
         found = {}
 
         def reached():
