@@ -218,9 +218,12 @@ bool lock_take(struct domain *d, const char *webroot, void (*granted)(struct dom
 void lock_leave_queue(struct domain *d);
 /* Lets the lock go (and leaves the queue); the next in line is served. Nothing when d holds none. */
 void lock_release(struct domain *d);
+/* Does anybody wait for the lock that d holds? */
+bool lock_is_wanted(const struct domain *d);
+/* Does d hold the lock of this webroot? */
 bool lock_is_for(const struct domain *d, const char *webroot);
-/* Who holds the lock that d is queued for: name of a domain, or NULL. */
-const char *lock_waits_for(const struct domain *d);
+/* Who holds the lock that d is queued for, or NULL. */
+struct domain *lock_owner(const struct domain *d);
 
 /* --- poller.c --- */
 /* What a word of the CA means to the core. */

@@ -104,12 +104,17 @@ void lock_release(struct domain *d)
 	pass_on(l);
 }
 
+bool lock_is_wanted(const struct domain *d)
+{
+	return d->holds && !TAILQ_EMPTY(&d->holds->waiters);
+}
+
 bool lock_is_for(const struct domain *d, const char *webroot)
 {
 	return d->holds && strcmp(d->holds->webroot, webroot) == 0;
 }
 
-const char *lock_waits_for(const struct domain *d)
+struct domain *lock_owner(const struct domain *d)
 {
-	return d->waits ? d->waits->lock->owner->rec->name : NULL;
+	return d->waits ? d->waits->lock->owner : NULL;
 }

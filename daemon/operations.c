@@ -348,6 +348,8 @@ static void start_publish(struct operation *o)
 	}
 	if (lock_take(d, d->spec->dcv.webroot, publish_now))
 		publish_now(d);
+	else
+		runner_look(lock_owner(d)); /* it may be able to let us in */
 }
 
 static void looked(const struct outcome *outcome, void *owner)

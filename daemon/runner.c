@@ -394,6 +394,22 @@ static void leave(struct domain *d)
 	loop_defer(d->app->loop, gone, d);
 }
 
+/* Somebody waits for our webroot while our own proof is not seen: the turn goes round. The pause goes on, the proof
+ * is put up again after it. */
+static void yield_webroot(struct domain *d)
+{
+	const struct record_job *j = d->rec->job;
+	struct job_update u;
+	struct job_env env;
+
+	if (!lock_is_wanted(d) || !j || j->phase != PHASE_CHECK || j->next_at == 0 || j->yielded)
+		return;
+	runner_env(d, &env);
+	job_step(d->rec, &env, &(struct job_event){ .kind = EV_YIELD }, &u);
+	if (u.persist && !d->rec->frozen)
+		runner_flight(d)->dirty = true;
+}
+
 /* The record first: true while something must still be written. */
 static bool write_first(struct domain *d)
 {
@@ -409,7 +425,10 @@ static bool write_first(struct domain *d)
 /* Writes, then starts, then looks what else there is: called whenever something about d has changed. */
 static void carry_on(struct domain *d)
 {
-	bool may_start = !write_first(d) && !d->app->stopping;
+	bool may_start;
+
+	yield_webroot(d);
+	may_start = !write_first(d) && !d->app->stopping;
 
 	if (may_start && d->flight && !d->flight->operation)
 		start_pending(d);

@@ -272,7 +272,7 @@ static void add_warnings(struct json *o, const struct domain *d)
 	struct view v = { .spec = d->spec, .rec = d->rec, .now = clock_now() };
 	struct json *w = json_new_arr();
 	struct decision dec;
-	const char *owner = lock_waits_for(d);
+	const struct domain *owner = lock_owner(d);
 
 	decide(&v, &dec);
 	if (dec.names_differ)
@@ -281,7 +281,7 @@ static void add_warnings(struct json *o, const struct domain *d)
 			     "issuance brings them, `dvcertctl renew` places a (paid) order now");
 	if (owner) {
 		_cleanup_free_ char *text =
-			xasprintf("waits for %s, whose proof stands in the same webroot %s", owner,
+			xasprintf("waits for %s, whose proof stands in the same webroot %s", owner->rec->name,
 				  d->spec->dcv.webroot);
 
 		json_add_str(w, text);

@@ -124,7 +124,7 @@ bool duty_proof_is_done(const struct record *rec, const struct record_proof *p)
 {
 	const struct record_job *j = rec->job;
 
-	return !j || j->issued || !j->dcv_token || strcmp(j->dcv_token, p->token) != 0;
+	return !j || j->issued || j->yielded || !j->dcv_token || strcmp(j->dcv_token, p->token) != 0;
 }
 
 uint32_t duty_clean_due(const struct record *rec, int64_t now)

@@ -231,6 +231,8 @@ void job_begin(struct job_ctx *c)
 	}
 	c->u->start = job_next_op(c);
 	/* What must be removed later is on disk before it is put up. */
+	if (c->u->start == OP_PUBLISH)
+		j->yielded = false;
 	if (c->u->start == OP_PUBLISH && webroot) {
 		record_add_proof(c->rec, webroot, j->dcv_token);
 		c->u->persist = true;
@@ -323,6 +325,18 @@ static void on_hint(struct job_ctx *c)
 		job_go(c, PHASE_WAIT);
 }
 
+/* A name that cannot be validated must not keep all others of its webroot waiting: while it pauses, the next one has its turn. */
+static void on_yield(struct job_ctx *c)
+{
+	struct record_job *j = c->job;
+
+	if (j->phase != PHASE_CHECK || j->next_at == 0 || j->yielded)
+		return;
+	j->republish = true;
+	j->yielded = true;
+	c->u->persist = true;
+}
+
 static bool is_live(const struct record *rec)
 {
 	return rec->job && !rec->held;
@@ -355,6 +369,10 @@ void job_step(struct record *rec, const struct job_env *env, const struct job_ev
 	case EV_HINT:
 		if (is_live(rec))
 			on_hint(&c);
+		break;
+	case EV_YIELD:
+		if (is_live(rec))
+			on_yield(&c);
 		break;
 	case EV_RELEASE:
 		if (rec->held || (rec->job && rec->job->next_at != 0))

@@ -43,7 +43,8 @@ enum job_event_kind {
 	EV_WAKE,    /* job->next_at has come */
 	EV_RESTART, /* the process starts: whatever was under way may or may not have happened */
 	EV_HINT,    /* status-changes named our order */
-	EV_RELEASE  /* a person or a reload lets a held domain go on */
+	EV_RELEASE, /* a person or a reload lets a held domain go on */
+	EV_YIELD    /* another order waits for the webroot in which our proof is not seen */
 };
 
 struct job_event {

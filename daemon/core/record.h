@@ -52,7 +52,8 @@ struct record_job {
 	int64_t dcv_token_expires_at; /* 0: unknown */
 	unsigned looks;    /* how often our own look failed for this value */
 	bool looked;       /* our own look is done with (seen, switched off, or given up) */
-	bool republish;  /* the CA did not see the proof: put it up again before it is asked again */
+	bool republish;    /* the CA did not see the proof: put it up again before it is asked again */
+	bool yielded;      /* the proof may go: another order has the webroot until this one is tried again */
 	bool validated;    /* the CA said that every name is proven */
 	bool issued;       /* the order showed issued: the proof may go */
 	unsigned refusals; /* refused calls about a placed order: the second one needs a person */

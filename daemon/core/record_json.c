@@ -60,6 +60,7 @@ static struct json *encode_job(const struct record_job *j)
 	json_set_i64(o, "looks", j->looks);
 	json_set_bool(o, "looked", j->looked);
 	json_set_bool(o, "republish", j->republish);
+	json_set_bool(o, "yielded", j->yielded);
 	json_set_bool(o, "validated", j->validated);
 	json_set_bool(o, "issued", j->issued);
 	json_set_i64(o, "refusals", j->refusals);
@@ -273,6 +274,7 @@ static int decode_job_fields(const struct json *o, struct record_job *j, struct 
 		{ "dcv_token", JSON_WANT_STR, offsetof(struct record_job, dcv_token), 0 },
 		{ "looked", JSON_WANT_BOOL, offsetof(struct record_job, looked), 0 },
 		{ "republish", JSON_WANT_BOOL, offsetof(struct record_job, republish), 0 },
+		{ "yielded", JSON_WANT_BOOL, offsetof(struct record_job, yielded), 0 },
 		{ "validated", JSON_WANT_BOOL, offsetof(struct record_job, validated), 0 },
 		{ "issued", JSON_WANT_BOOL, offsetof(struct record_job, issued), 0 },
 	};

@@ -111,6 +111,29 @@ def test_one_webroot_for_many(world):
         world.assert_good(d, name)
 
 
+def test_a_name_that_cannot_be_validated_does_not_block_its_webroot(world):
+    """Two names share a webroot, but the web server serves one of them from elsewhere: its order pauses, the other one
+    gets its turn, and when the web server is mended the first one goes on."""
+    bad, good = "bad.example.jp", "good.example.jp"
+    world.start_ca()
+    world.start_web()
+    shared = world.web.share(good)
+    elsewhere = world.web.webroot(bad)
+    dcv = {"method": "http-token", "webroot": str(shared)}
+    d = world.make_daemon(world.domain(bad, dcv=dcv)).start()
+    d.wait_error(bad, "404")
+    d.config["domains"].append(world.domain(good, dcv=dcv))
+    d.write_config()
+    d.reload()
+    d.wait(good, timeout=60)
+    world.assert_good(d, good)
+    elsewhere.rmdir()
+    elsewhere.symlink_to(shared)
+    d.wait(bad, timeout=120)
+    world.assert_good(d, bad)
+    assert not (shared / ".well-known/pki-validation/fileauth.txt").exists()
+
+
 def test_responder_behind_nginx(world):
     names = [f"r{i}.example.jp" for i in range(5)]
     port = world.ports.take()
