@@ -153,7 +153,8 @@ struct app {
 	int64_t started_at;
 	int64_t config_loaded_at;
 	struct waiter *waiters;
-	struct control_request *reload_request; /* answered when the reload is done */
+	struct control_request *reload_request; /* answered when the reload under way is done */
+	struct control_request *reload_next;    /* ... when the one after that is done */
 	bool reloading;
 	bool reload_again;
 	bool is_up;

@@ -288,20 +288,20 @@ static void reload_done(void *arg)
 	again = a->reload_again;
 	a->reload_again = false;
 	if (again && !a->stopping)
-		reconfigure(a, NULL);
+		reconfigure(a, TAKE_PTR(a->reload_next));
 }
 
 void reconfigure(struct app *a, struct control_request *rq)
 {
 	struct reload *r;
 
-	if (rq)
-		a->reload_request = rq;
-	/* A file that changes while it is being read is read once more. */
+	/* The file may have changed since it was read: it is read once more, and that answers. */
 	if (a->reloading) {
 		a->reload_again = true;
+		a->reload_next = rq ? rq : a->reload_next;
 		return;
 	}
+	a->reload_request = rq;
 	a->reloading = true;
 	notify_reloading();
 	r = xmalloc(sizeof(*r));

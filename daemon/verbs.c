@@ -305,7 +305,7 @@ static void verb_reload(struct control_request *rq, void *arg)
 {
 	struct app *a = arg;
 
-	if (a->reload_request) {
+	if (a->reload_request || a->reload_next) {
 		control_refuse(rq, EX_TEMPFAIL, "a reload is under way, try again");
 		return;
 	}
@@ -324,8 +324,10 @@ void verbs_request_gone(struct control_request *rq, void *arg)
 		waiter_free(p->waiter);
 	else if (p->kind == PENDING_HISTORY)
 		p->history->rq = NULL;
-	else
+	else if (a->reload_request == rq)
 		a->reload_request = NULL;
+	else
+		a->reload_next = NULL;
 	free(p);
 }
 

@@ -67,11 +67,23 @@ bool journal_is_stderr(void)
 	return st.st_dev == dev && st.st_ino == ino;
 }
 
+/* journalctl shows only MESSAGE: without the domain in it a reader would have to ask for every record's fields. */
+static void add_message(struct fields *f, const struct log_record *rec)
+{
+	_cleanup_free_ char *text = NULL;
+	const struct log_ctx *c = rec->ctx;
+
+	while (c && !(c->val && strcmp(c->key, "DVCERT_NAME") == 0))
+		c = c->up;
+	text = c ? xasprintf("%s: %s", c->val, rec->message) : xstrdup(rec->message);
+	add(f, "MESSAGE", text);
+}
+
 void journal_sink(const struct log_record *rec, void *arg)
 {
 	struct fields f = { .n = 0 };
 
-	add(&f, "MESSAGE", rec->message);
+	add_message(&f, rec);
 	add(&f, "PRIORITY", priority(rec->level));
 	add(&f, "SYSLOG_IDENTIFIER", "dvcertd");
 	if (rec->id)
