@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The record in memory: errors that count, the ledger of paid posts, the list of proofs. */
+#include "daemon/core/record.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "common/mem.h"
+#include "daemon/core/budget.h"
+
+#define T0 INT64_C(1795248000)
+
+static void test_new_is_empty(void **state)
+{
+	_cleanup_(record_freep) struct record *r = record_new("a.example");
+
+	(void)state;
+	assert_string_equal(r->name, "a.example");
+	assert_null(r->job);
+	assert_false(r->held);
+	assert_int_equal(r->cert.generation, 0);
+	assert_int_equal(r->n_deploys + r->n_proofs + r->n_paid, 0);
+	record_free(NULL);
+	record_job_free(NULL);
+}
+
+static void test_error_counts_while_it_stays_the_same(void **state)
+{
+	_cleanup_(record_freep) struct record *r = record_new("a.example");
+
+	(void)state;
+	record_set_error(r, T0, "connect", "no route");
+	assert_int_equal(r->error.attempts, 1);
+	record_set_error(r, T0 + 5, "connect", "refused");
+	assert_int_equal(r->error.attempts, 2);
+	assert_int_equal(r->error.at, T0 + 5);
+	assert_string_equal(r->error.message, "refused");
+	record_set_error(r, T0 + 6, "429", NULL);
+	assert_int_equal(r->error.attempts, 1);
+	assert_null(r->error.message);
+	record_set_error(r, T0 + 7, NULL, "ignored");
+	assert_null(r->error.code);
+	assert_int_equal(r->error.attempts, 0);
+	assert_int_equal(r->error.at, 0);
+}
+
+/* A caller may hand in the very strings that are replaced. */
+static void test_error_from_itself(void **state)
+{
+	_cleanup_(record_freep) struct record *r = record_new("a.example");
+
+	(void)state;
+	record_set_error(r, T0, "connect", "no route");
+	record_set_error(r, T0, r->error.code, r->error.message);
+	assert_string_equal(r->error.code, "connect");
+	assert_string_equal(r->error.message, "no route");
+	assert_int_equal(r->error.attempts, 2);
+}
+
+static void test_ledger_keeps_a_day(void **state)
+{
+	_cleanup_(record_freep) struct record *r = record_new("a.example");
+
+	(void)state;
+	record_add_paid(r, T0);
+	record_add_paid(r, T0 + 1);
+	assert_int_equal(r->n_paid, 2);
+	record_prune_paid(r, T0 + BUDGET_SPAN - 1);
+	assert_int_equal(r->n_paid, 2);
+	record_prune_paid(r, T0 + BUDGET_SPAN);
+	assert_int_equal(r->n_paid, 1);
+	assert_int_equal(r->paid_at[0], T0 + 1);
+	record_prune_paid(r, T0 + BUDGET_SPAN + 1);
+	assert_int_equal(r->n_paid, 0);
+	assert_null(r->paid_at);
+	record_prune_paid(r, T0);
+	/* A clock that went back: what lies in the future is kept. */
+	record_add_paid(r, T0);
+	record_add_paid(r, T0 - 30 * BUDGET_SPAN);
+	assert_int_equal(r->n_paid, 2);
+}
+
+static void test_ledger_takes_back(void **state)
+{
+	_cleanup_(record_freep) struct record *r = record_new("a.example");
+
+	(void)state;
+	record_drop_paid(r, T0);
+	record_add_paid(r, T0);
+	record_add_paid(r, T0);
+	record_add_paid(r, T0 + 9);
+	record_drop_paid(r, T0 + 1);
+	assert_int_equal(r->n_paid, 3);
+	record_drop_paid(r, T0);
+	assert_int_equal(r->n_paid, 2);
+	assert_int_equal(r->paid_at[0], T0);
+	assert_int_equal(r->paid_at[1], T0 + 9);
+	record_drop_paid(r, T0);
+	record_drop_paid(r, T0);
+	assert_int_equal(r->n_paid, 1);
+	assert_int_equal(r->paid_at[0], T0 + 9);
+}
+
+static void test_proofs(void **state)
+{
+	_cleanup_(record_freep) struct record *r = record_new("a.example");
+
+	(void)state;
+	record_add_proof(r, "/srv/a", "t1");
+	record_add_proof(r, "/srv/a", "t2");
+	record_add_proof(r, "/srv/b", "t1");
+	record_add_proof(r, "/srv/a", "t1");
+	assert_int_equal(r->n_proofs, 3);
+	record_drop_proof(r, 0);
+	assert_int_equal(r->n_proofs, 2);
+	assert_string_equal(r->proofs[0].webroot, "/srv/b");
+	assert_string_equal(r->proofs[1].token, "t2");
+	record_drop_proof(r, 1);
+	record_drop_proof(r, 0);
+	assert_int_equal(r->n_proofs, 0);
+	assert_null(r->proofs);
+	record_add_proof(r, "/srv/a", "t1");
+	assert_int_equal(r->n_proofs, 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_new_is_empty),
+		cmocka_unit_test(test_error_counts_while_it_stays_the_same),
+		cmocka_unit_test(test_error_from_itself),
+		cmocka_unit_test(test_ledger_keeps_a_day),
+		cmocka_unit_test(test_ledger_takes_back),
+		cmocka_unit_test(test_proofs),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
