@@ -9,11 +9,14 @@
 #define ERR_TEXT_MAX 512
 
 struct err {
-	int code;                /* negative errno; 0 = no error */
+	int code;		 /* negative errno; 0 = no error */
 	char text[ERR_TEXT_MAX]; /* one line, control characters escaped, cut at the end if too long */
 };
 
-#define ERR_INIT { 0 }
+#define ERR_INIT                                                                                             \
+	{                                                                                                    \
+		0                                                                                            \
+	}
 
 /* Sets code and text; returns code, so that `return err_set(reterr, -EINVAL, "...")` works. */
 int err_set(struct err *reterr, int code, const char *fmt, ...) _printf_(3, 4);

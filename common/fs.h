@@ -22,18 +22,18 @@ int fs_open_dir(int dirfd, const char *path, struct err *reterr) _must_check_;
 
 /* Reads a whole regular file of at most cap bytes; FIFOs, devices, directories and (last component)
  * symlinks are refused. *ret is NUL-terminated, the caller frees. -EFBIG when larger than cap. */
-int fs_read_at(int dirfd, const char *path, size_t cap, char **ret, size_t *ret_len, struct err *reterr)
-	_must_check_;
+int fs_read_at(int dirfd, const char *path, size_t cap, char **ret, size_t *ret_len,
+	       struct err *reterr) _must_check_;
 
 /* Creates name exclusively, writes, fsyncs and closes; the directory is not synced. For files of a
  * folder that nobody uses yet. The mode is exact whatever the umask. -EEXIST when it is there. */
-int fs_write_new(int dirfd, const char *name, const void *data, size_t len, mode_t mode, struct err *reterr)
-	_must_check_;
+int fs_write_new(int dirfd, const char *name, const void *data, size_t len, mode_t mode,
+		 struct err *reterr) _must_check_;
 
 /* Replaces name durably: temporary file in the same directory, write, fsync, rename, fsync of the
  * directory. On any failure the old content stays and no temporary file is left. */
-int fs_replace(int dirfd, const char *name, const void *data, size_t len, mode_t mode, struct err *reterr)
-	_must_check_;
+int fs_replace(int dirfd, const char *name, const void *data, size_t len, mode_t mode,
+	       struct err *reterr) _must_check_;
 
 /* Points the symlink name at target durably (temporary link, rename, fsync of the directory). */
 int fs_replace_symlink(int dirfd, const char *name, const char *target, struct err *reterr) _must_check_;

@@ -32,9 +32,9 @@ int json_get_obj(const struct json *j, const char *key, const struct json **ret)
 int json_get_arr(const struct json *j, const char *key, const struct json **ret) _must_check_;
 /* Whatever its type; NULL when absent. */
 const struct json *json_get(const struct json *j, const char *key);
-size_t json_arr_len(const struct json *j);                    /* 0 when not an array */
+size_t json_arr_len(const struct json *j);			/* 0 when not an array */
 const struct json *json_arr_at(const struct json *j, size_t i); /* NULL out of range */
-const char *json_str(const struct json *j);                     /* NULL when not a string */
+const char *json_str(const struct json *j);			/* NULL when not a string */
 /* Calls fn for every member in order of appearance; stops when fn returns non-zero and returns that. */
 int json_each(const struct json *j, int (*fn)(const char *key, const struct json *val, void *arg), void *arg);
 
@@ -63,7 +63,7 @@ void json_set_i64(struct json *obj, const char *key, int64_t val);
 void json_set_bool(struct json *obj, const char *key, bool val);
 void json_set_null(struct json *obj, const char *key);
 void json_set(struct json *obj, const char *key, struct json *val); /* takes val */
-void json_add(struct json *arr, struct json *val);                  /* takes val */
+void json_add(struct json *arr, struct json *val);		    /* takes val */
 void json_add_str(struct json *arr, const char *val);
 /* "2026-11-21T08:00:00Z", or null when at is 0. */
 void json_set_time(struct json *obj, const char *key, int64_t at);

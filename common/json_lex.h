@@ -21,6 +21,7 @@ int json_lex_fail(struct json_lex *p, const char *what);
 /* The byte at the position, or -1 at the end. */
 int json_lex_peek(const struct json_lex *p);
 
+/* Steps over white space (RFC 8259 section 2). */
 void json_lex_skip_blanks(struct json_lex *p);
 
 /* Steps over the byte c; false when another one is there. */

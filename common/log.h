@@ -26,14 +26,14 @@ struct log_record {
 	enum log_level level;
 	const struct log_msgid *id; /* may be NULL */
 	const struct log_ctx *ctx;  /* may be NULL */
-	const char *message;        /* escaped, one line */
+	const char *message;	    /* escaped, one line */
 };
 
 typedef void log_sink_fn(const struct log_record *rec, void *arg);
 
 /* May be called before any set-up: the default sink is text on stderr, level info. */
-void log_event(enum log_level level, const struct log_msgid *id, const struct log_ctx *ctx, const char *fmt, ...)
-	_printf_(4, 5);
+void log_event(enum log_level level, const struct log_msgid *id, const struct log_ctx *ctx, const char *fmt,
+	       ...) _printf_(4, 5);
 
 bool log_enabled(enum log_level level);
 void log_set_level(enum log_level level);

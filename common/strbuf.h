@@ -15,7 +15,10 @@ struct strbuf {
 	bool failed;
 };
 
-#define STRBUF_INIT(max) { .cap = (max) }
+#define STRBUF_INIT(max)                                                                                     \
+	{                                                                                                    \
+		.cap = (max)                                                                                 \
+	}
 
 void strbuf_add(struct strbuf *sb, const void *data, size_t len);
 void strbuf_adds(struct strbuf *sb, const char *s);

@@ -8,8 +8,8 @@ enum config_change { CONFIG_ADDED, CONFIG_REMOVED, CONFIG_CHANGED, CONFIG_SAME }
 
 /* Walks both snapshots in order of names and calls fn once per name; old or now is NULL for added and
  * removed ones. CHANGED: spec_hash, renew_before or the deploy targets differ. old may be NULL. */
-typedef void config_diff_fn(enum config_change change, const struct cfg_domain *old, const struct cfg_domain *now,
-			    void *arg);
+typedef void config_diff_fn(enum config_change change, const struct cfg_domain *old,
+			    const struct cfg_domain *now, void *arg);
 void config_diff(const struct config *old, const struct config *now, config_diff_fn *fn, void *arg);
 
 /* True when something outside `domains` differs that needs a restart to take effect (state_dir,

@@ -16,7 +16,7 @@ struct config_report {
 	bool truncated; /* more than CONFIG_PROBLEMS_MAX */
 };
 #define CONFIG_PROBLEMS_MAX 200
-#define CONFIG_FILE_MAX (8u << 20) /* bytes, each file */
+#define CONFIG_FILE_MAX	    (8u << 20) /* bytes, each file */
 
 #define CONFIG_DEFAULT_FILE "/etc/dvcertd/dvcertd.yaml"
 

@@ -39,7 +39,7 @@ enum cfg_deploy_type { CFG_DEPLOY_SCUTUM };
 struct cfg_scutum_target {
 	const char *host;
 	const char *id;
-	struct secret *api_key;        /* owned by the snapshot */
+	struct secret *api_key;	       /* owned by the snapshot */
 	struct secret *key_passphrase; /* NULL: the key is pushed unencrypted */
 };
 
@@ -50,7 +50,7 @@ struct cfg_deploy {
 };
 
 struct cfg_domain {
-	const char *name;         /* directory name */
+	const char *name;	  /* directory name */
 	const char *common_name;  /* first of names */
 	const char *const *names; /* common name first, then dns_names; no duplicates */
 	uint32_t n_names;
@@ -74,7 +74,7 @@ struct cfg_rate {
 #define CFG_RATES_MAX 8
 
 struct cfg_certcentral {
-	const char *url; /* https, no trailing slash */
+	const char *url;     /* https, no trailing slash */
 	const char *ca_file; /* NULL: system store */
 	struct secret *api_key;
 	const char *product;
@@ -103,7 +103,7 @@ enum cfg_log_format { CFG_LOG_AUTO, CFG_LOG_TEXT, CFG_LOG_JSON, CFG_LOG_JOURNAL 
 
 struct config {
 	const char *file;
-	const char *state_dir;      /* absolute */
+	const char *state_dir;	    /* absolute */
 	const char *control_socket; /* absolute, at most 107 bytes */
 	enum log_level log_level;
 	enum cfg_log_format log_format;
@@ -111,7 +111,7 @@ struct config {
 	struct cfg_scutum scutum;
 	const char *proxy; /* NULL: none; "http://host:port" */
 	struct cfg_preflight preflight;
-	const char *responder_listen; /* NULL: no responder; "127.0.0.1:8402" */
+	const char *responder_listen;	  /* NULL: no responder; "127.0.0.1:8402" */
 	const struct cfg_domain *domains; /* sorted by name (strcmp) */
 	size_t n_domains;
 	struct arena *arena;

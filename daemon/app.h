@@ -66,12 +66,12 @@ struct flight {
 	struct operation *operation; /* the job's operation, at most one */
 	struct duty_run *deploying;
 	struct duty_run *cleaning;
-	struct work *saving;    /* the record is being written */
-	bool dirty;             /* ... and has changed since */
+	struct work *saving;	/* the record is being written */
+	bool dirty;		/* ... and has changed since */
 	unsigned save_failures; /* in a row */
 	char *save_error;
 	enum job_op start_next; /* waits for the record to be written */
-	struct chain *chain;    /* checked, ready to be installed */
+	struct chain *chain;	/* checked, ready to be installed */
 	struct history_list history;
 };
 
@@ -82,26 +82,26 @@ struct served {
 };
 
 struct domain {
-	struct agenda_node due;   /* in app->agenda: when to look at it again */
+	struct agenda_node due;	  /* in app->agenda: when to look at it again */
 	struct agenda_node ready; /* in app->ready: wants to start, most urgent first */
 	struct app *app;
-	struct config *config;    /* the snapshot that spec belongs to */
+	struct config *config; /* the snapshot that spec belongs to */
 	const struct cfg_domain *spec;
 	struct record *rec;
 	struct flight *flight;
-	struct served *served;      /* NULL: nothing */
+	struct served *served;	    /* NULL: nothing */
 	struct webroot_lock *holds; /* NULL: no lock */
 	struct lock_waiter *waits;  /* NULL: not in a queue */
 	int64_t save_retry_at;
-	uint8_t state;      /* enum domain_state, as counted in app->counts */
+	uint8_t state; /* enum domain_state, as counted in app->counts */
 	bool counted;
-	bool is_pending;    /* counted in app->n_pending */
-	bool is_running;    /* counted in app->n_running */
-	bool is_reserving;  /* counted in app->n_reserved */
-	bool is_leaving;    /* no longer in the YAML: goes when no paid answer and no write is awaited */
-	bool is_going;      /* ... and its end is on the way */
-	bool is_fresh;      /* new in a reload, not admitted yet */
-	bool spec_changed;  /* by the reload under way */
+	bool is_pending;   /* counted in app->n_pending */
+	bool is_running;   /* counted in app->n_running */
+	bool is_reserving; /* counted in app->n_reserved */
+	bool is_leaving;   /* no longer in the YAML: goes when no paid answer and no write is awaited */
+	bool is_going;	   /* ... and its end is on the way */
+	bool is_fresh;	   /* new in a reload, not admitted yet */
+	bool spec_changed; /* by the reload under way */
 	TAILQ_ENTRY(domain) leaving;
 };
 
@@ -154,7 +154,7 @@ struct app {
 	int64_t config_loaded_at;
 	struct waiter *waiters;
 	struct control_request *reload_request; /* answered when the reload under way is done */
-	struct control_request *reload_next;    /* ... when the one after that is done */
+	struct control_request *reload_next;	/* ... when the one after that is done */
 	bool reloading;
 	bool reload_again;
 	bool is_up;
@@ -193,8 +193,8 @@ void runner_env(const struct domain *d, struct job_env *env);
 struct flight *runner_flight(struct domain *d);
 /* Gives the flight back when nothing is under way any more. */
 void runner_settle(struct domain *d);
-void runner_log(const struct domain *d, enum log_level level, const struct log_msgid *id, const char *fmt, ...)
-	_printf_(4, 5);
+void runner_log(const struct domain *d, enum log_level level, const struct log_msgid *id, const char *fmt,
+		...) _printf_(4, 5);
 /* Writes what is dirty, on this thread: for the way out. */
 void runner_flush(struct app *a);
 struct domain *domain_find(const struct app *a, const char *name);

@@ -5,18 +5,18 @@
 #include "common/log.h"
 #include "daemon/core/job.h"
 
-#define MESSAGES(X)                                                          \
-	X(STARTED, "daemon-started", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a01")        \
-	X(STOPPING, "daemon-stopping", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a02")      \
-	X(RELOADED, "config-reloaded", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a03")      \
-	X(CONFIG_BAD, "config-refused", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a04")     \
-	X(STATE_BAD, "state-unreadable", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a05")    \
-	X(STATE_WRITE, "state-not-written", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a06") \
-	X(STATE_ADOPTED, "state-adopted", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a07")   \
-	X(POLL_FAILED, "poll-failed", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a08")       \
-	X(NAMES_DIFFER, "names-differ", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a09")     \
-	X(START_FAILED, "start-failed", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a0a")     \
-	X(LINK, "live-link", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a0b")                \
+#define MESSAGES(X)                                                                                          \
+	X(STARTED, "daemon-started", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a01")                                     \
+	X(STOPPING, "daemon-stopping", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a02")                                   \
+	X(RELOADED, "config-reloaded", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a03")                                   \
+	X(CONFIG_BAD, "config-refused", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a04")                                  \
+	X(STATE_BAD, "state-unreadable", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a05")                                 \
+	X(STATE_WRITE, "state-not-written", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a06")                              \
+	X(STATE_ADOPTED, "state-adopted", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a07")                                \
+	X(POLL_FAILED, "poll-failed", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a08")                                    \
+	X(NAMES_DIFFER, "names-differ", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a09")                                  \
+	X(START_FAILED, "start-failed", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a0a")                                  \
+	X(LINK, "live-link", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a0b")                                             \
 	X(KEY_STOPPED, "key-stopped", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a0c")
 
 #define X(id, name, uuid) extern const struct log_msgid MSG_##id;

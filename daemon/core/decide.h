@@ -9,13 +9,13 @@
 enum want { WANT_NOTHING, WANT_ORDER };
 
 enum reason {
-	REASON_GOOD,         /* valid, due_at is its renewal */
-	REASON_UNDER_WAY,    /* a job is there */
-	REASON_HELD,         /* waits for a person */
-	REASON_NEW,          /* there is no certificate */
+	REASON_GOOD,	  /* valid, due_at is its renewal */
+	REASON_UNDER_WAY, /* a job is there */
+	REASON_HELD,	  /* waits for a person */
+	REASON_NEW,	  /* there is no certificate */
 	REASON_EXPIRED,
-	REASON_RENEWAL,      /* the renewal point has passed */
-	REASON_BUDGET,       /* something is wanted, but the day's orders are spent */
+	REASON_RENEWAL, /* the renewal point has passed */
+	REASON_BUDGET,	/* something is wanted, but the day's orders are spent */
 	REASON_NR
 };
 
@@ -34,8 +34,8 @@ struct view {
 struct decision {
 	enum want want;
 	enum reason reason;
-	int64_t due_at;     /* the earliest time at which the answer can change by itself; DUE_NEVER */
-	bool names_differ;  /* the YAML names others than the certificate has: the next issuance brings them */
+	int64_t due_at;	   /* the earliest time at which the answer can change by itself; DUE_NEVER */
+	bool names_differ; /* the YAML names others than the certificate has: the next issuance brings them */
 };
 
 /* Fills ret; allocates nothing that stays. */

@@ -55,26 +55,26 @@ struct job_event {
 	int64_t order_id;
 	int64_t certificate_id;
 	enum order_state order_state;
-	const char *order_word;  /* the CA's own word, for messages */
+	const char *order_word; /* the CA's own word, for messages */
 	const char *dcv_token;
 	int64_t dcv_token_expires_at;
 	int64_t order_valid_until; /* INFO */
 	bool validated;
-	bool token_expired;      /* CHECK: the value is too old: a new one is needed */
-	const char *detail;      /* CHECK: what is not proven yet */
-	bool foreign;            /* INFO: the order does not carry our names or our CSR */
-	unsigned n_matches;      /* FIND: orders with our reference (0: none) */
-	const char *csr;         /* PREPARE */
+	bool token_expired;		/* CHECK: the value is too old: a new one is needed */
+	const char *detail;		/* CHECK: what is not proven yet */
+	bool foreign;			/* INFO: the order does not carry our names or our CSR */
+	unsigned n_matches;		/* FIND: orders with our reference (0: none) */
+	const char *csr;		/* PREPARE */
 	const struct record_cert *cert; /* INSTALL: the facts of what was installed (strings are copied) */
 };
 
 struct job_env {
 	const struct cfg_domain *spec;
-	int64_t tempo;            /* certcentral.poll_interval */
-	bool look;                /* preflight.http is not off */
+	int64_t tempo; /* certcentral.poll_interval */
+	bool look;     /* preflight.http is not off */
 	int64_t now;
 	uint32_t rnd;
-	int64_t order_allowed_at; /* budget: <= now: an order may be posted now */
+	int64_t order_allowed_at;    /* budget: <= now: an order may be posted now */
 	const char *fresh_reference; /* never used before */
 };
 
@@ -114,18 +114,19 @@ struct job_report {
 };
 
 struct job_update {
-	bool persist;     /* first: make the record durable */
-	enum job_op start; /* then: start this */
-	int64_t spend_at;  /* not 0: a post of this time enters the ledger of paid orders (before start) */
-	int64_t refund_at; /* not 0: the post of that time was surely not processed */
-	bool installed;   /* a new generation is live: deploy it */
+	bool persist;	    /* first: make the record durable */
+	enum job_op start;  /* then: start this */
+	int64_t spend_at;   /* not 0: a post of this time enters the ledger of paid orders (before start) */
+	int64_t refund_at;  /* not 0: the post of that time was surely not processed */
+	bool installed;	    /* a new generation is live: deploy it */
 	unsigned n_reports; /* then: tell */
 	struct job_report reports[JOB_REPORTS_MAX];
 };
 
 /* Changes rec in memory and says what is to be done. Impossible events (an answer to an operation that the phase did not
  * start) change nothing. */
-void job_step(struct record *rec, const struct job_env *env, const struct job_event *ev, struct job_update *ret);
+void job_step(struct record *rec, const struct job_env *env, const struct job_event *ev,
+	      struct job_update *ret);
 
 /* True when the order is placed and its state is worth a status-changes poll. */
 bool job_is_pending_at_ca(const struct record *rec);

@@ -13,14 +13,14 @@
 
 /* Where an issuance stands. The names are those of `dvcertctl status`. */
 enum job_phase {
-	PHASE_PREPARE,  /* make key and CSR, put them on disk */
-	PHASE_SUBMIT,   /* place the order: the only step that costs money */
-	PHASE_RESOLVE,  /* may have been placed: ask the CA for an order with our reference */
-	PHASE_PUBLISH,  /* get the random value, show it to the world */
-	PHASE_CHECK,    /* look at it ourselves, then tell the CA to look */
-	PHASE_WAIT,     /* the CA works; learn the order's state */
+	PHASE_PREPARE,	/* make key and CSR, put them on disk */
+	PHASE_SUBMIT,	/* place the order: the only step that costs money */
+	PHASE_RESOLVE,	/* may have been placed: ask the CA for an order with our reference */
+	PHASE_PUBLISH,	/* get the random value, show it to the world */
+	PHASE_CHECK,	/* look at it ourselves, then tell the CA to look */
+	PHASE_WAIT,	/* the CA works; learn the order's state */
 	PHASE_DOWNLOAD, /* fetch the chain, check it */
-	PHASE_INSTALL,  /* write the generation, switch the link */
+	PHASE_INSTALL,	/* write the generation, switch the link */
 	PHASE_NR
 };
 
@@ -42,7 +42,7 @@ struct record_job {
 	char *csr;   /* PEM; NULL before PREPARE is done */
 	int64_t started_at;
 	int64_t submitted_at; /* a POST with our reference may have been accepted since; 0: surely none */
-	unsigned posts;       /* how often it was posted */
+	unsigned posts;	      /* how often it was posted */
 	int64_t absent_at;    /* first look-up since then that found nothing; 0: none */
 	unsigned absents;
 	int64_t order_id; /* 0: none known */
@@ -50,16 +50,16 @@ struct record_job {
 	int64_t order_valid_until; /* 0: not told */
 	char *dcv_token;
 	int64_t dcv_token_expires_at; /* 0: unknown */
-	unsigned looks;    /* how often our own look failed for this value */
-	bool looked;       /* our own look is done with (seen, switched off, or given up) */
-	bool republish;    /* the CA did not see the proof: put it up again before it is asked again */
-	bool yielded;      /* the proof may go: another order has the webroot until this one is tried again */
-	bool validated;    /* the CA said that every name is proven */
-	bool issued;       /* the order showed issued: the proof may go */
+	unsigned looks;		      /* how often our own look failed for this value */
+	bool looked;		      /* our own look is done with (seen, switched off, or given up) */
+	bool republish;	   /* the CA did not see the proof: put it up again before it is asked again */
+	bool yielded;	   /* the proof may go: another order has the webroot until this one is tried again */
+	bool validated;	   /* the CA said that every name is proven */
+	bool issued;	   /* the order showed issued: the proof may go */
 	unsigned refusals; /* refused calls about a placed order: the second one needs a person */
 	unsigned bad_certs; /* downloads that could not be installed */
-	unsigned attempts; /* failures in a row in this phase */
-	int64_t next_at;   /* when to go on; 0: now */
+	unsigned attempts;  /* failures in a row in this phase */
+	int64_t next_at;    /* when to go on; 0: now */
 };
 
 struct record_cert {
@@ -81,9 +81,9 @@ struct record_deploy {
 	enum deploy_state state;
 	unsigned generation; /* what is (to be) deployed */
 	unsigned attempts;
-	int64_t at;      /* of the last change of state */
+	int64_t at;	 /* of the last change of state */
 	int64_t next_at; /* TODO: when to try; 0: now */
-	char *code;      /* of the last failure; NULL: none */
+	char *code;	 /* of the last failure; NULL: none */
 	char *message;
 };
 
@@ -105,8 +105,8 @@ struct record {
 	uint32_t n_proofs;
 	struct record_proof *proofs;
 	unsigned clean_attempts;
-	int64_t clean_at;     /* when to try again to remove proofs; 0: now */
-	int64_t *paid_at;     /* posts of the last 24 hours, oldest first */
+	int64_t clean_at; /* when to try again to remove proofs; 0: now */
+	int64_t *paid_at; /* posts of the last 24 hours, oldest first */
 	uint32_t n_paid;
 };
 
@@ -121,8 +121,8 @@ void record_set_error(struct record *r, int64_t now, const char *code, const cha
 /* To and from the JSON of state/<name>.json. decode: -EBADMSG with what is wrong; -ENOTSUP for a newer version, which must not
  * be touched. The name in the text must be `name`. */
 struct json *record_encode(const struct record *r);
-int record_decode(const char *name, const char *text, size_t len, struct record **ret, struct err *reterr)
-	_must_check_;
+int record_decode(const char *name, const char *text, size_t len, struct record **ret,
+		  struct err *reterr) _must_check_;
 
 /* Sums posts younger than 24 h into the ledger of paid orders: see core/budget.h. Older ones are dropped. */
 void record_prune_paid(struct record *r, int64_t now);

@@ -7,13 +7,13 @@
 #include "common/base.h"
 
 /* Multiples of the tempo. */
-#define RETRY_CAP 360      /* longest pause after a failure: 6 h */
-#define RETRY_CHECK_CAP 60 /* longest pause between two checks of a proof: 1 h */
-#define RETRY_INFO_FIRST 5 /* slow reconciliation of an open order: 5 min, growing */
-#define RETRY_INFO_CAP 60  /* to 1 h */
+#define RETRY_CAP	 360 /* longest pause after a failure: 6 h */
+#define RETRY_CHECK_CAP	 60  /* longest pause between two checks of a proof: 1 h */
+#define RETRY_INFO_FIRST 5   /* slow reconciliation of an open order: 5 min, growing */
+#define RETRY_INFO_CAP	 60  /* to 1 h */
 /* An order that cannot be found by our reference counts as never placed only after this many look-ups
  * over this long: lists may lag. */
-#define RETRY_ABSENT_AGE 15
+#define RETRY_ABSENT_AGE   15
 #define RETRY_ABSENT_LOOKS 3
 
 /* tempo * 2^attempt, at most tempo * cap, then less up to a quarter by jitter (rnd: any random number).

@@ -29,9 +29,9 @@ enum ctl_action { CTL_RUN, CTL_HELP, CTL_VERSION };
 struct ctl_args {
 	enum ctl_action action;
 	const struct ctl_verb *verb; /* CTL_RUN only */
-	const char *socket;          /* NULL: the default one */
+	const char *socket;	     /* NULL: the default one */
 	bool json;
-	int64_t timeout; /* seconds; has_timeout only */
+	int64_t timeout;    /* seconds; has_timeout only */
 	char *const *names; /* borrowed from argv */
 	size_t n_names;
 };

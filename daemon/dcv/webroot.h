@@ -9,7 +9,7 @@
 #include "common/base.h"
 #include "common/err.h"
 
-#define WEBROOT_FILE ".well-known/pki-validation/fileauth.txt"
+#define WEBROOT_FILE	 ".well-known/pki-validation/fileauth.txt"
 #define WEBROOT_URL_PATH "/" WEBROOT_FILE
 
 /* What may stand in a file: [A-Za-z0-9_-]{1,256}. The CA's text becomes a file's content and a URL's

@@ -16,8 +16,8 @@ struct generation_dirs {
 };
 
 /* Writes <generation>.new/privkey.pem (0600) durably; anything older in that folder is replaced. */
-int generation_begin(const struct generation_dirs *d, const char *name, unsigned generation, const char *key_pem,
-		     struct err *reterr) _must_check_;
+int generation_begin(const struct generation_dirs *d, const char *name, unsigned generation,
+		     const char *key_pem, struct err *reterr) _must_check_;
 
 /* The key of a generation, begun or installed; *ret is wiped and freed by the caller. -ENOENT. */
 int generation_key(const struct generation_dirs *d, const char *name, unsigned generation, char **ret,
@@ -25,8 +25,9 @@ int generation_key(const struct generation_dirs *d, const char *name, unsigned g
 
 /* Adds the three certificate files, syncs, renames to the final name, reads everything back, then
  * switches live/<name>. Already done (same cert) is success. FS_ESYNC: stop the process. */
-int generation_install(const struct generation_dirs *d, const char *name, unsigned generation, const char *cert,
-		       const char *chain, const char *fullchain, struct err *reterr) _must_check_;
+int generation_install(const struct generation_dirs *d, const char *name, unsigned generation,
+		       const char *cert, const char *chain, const char *fullchain,
+		       struct err *reterr) _must_check_;
 
 /* Reads a whole installed generation for a deployment; members are freed by generation_files_done (key wiped). */
 struct generation_files {
@@ -37,9 +38,9 @@ int generation_read(const struct generation_dirs *d, const char *name, unsigned 
 void generation_files_done(struct generation_files *f);
 
 /* The generation that live/<name> points to; 0 when there is no link. -EINVAL when it points elsewhere. */
-int generation_live(const struct generation_dirs *d, const char *name, unsigned *ret, struct err *reterr)
-	_must_check_;
+int generation_live(const struct generation_dirs *d, const char *name, unsigned *ret,
+		    struct err *reterr) _must_check_;
 
 /* Removes <generation>.new (an attempt that was given up). Absent is 0. */
-int generation_discard(const struct generation_dirs *d, const char *name, unsigned generation, struct err *reterr)
-	_must_check_;
+int generation_discard(const struct generation_dirs *d, const char *name, unsigned generation,
+		       struct err *reterr) _must_check_;

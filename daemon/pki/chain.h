@@ -4,7 +4,7 @@
 
 #include "daemon/pki/key.h"
 
-#define CHAIN_PEM_MAX (256u << 10) /* bytes */
+#define CHAIN_PEM_MAX	(256u << 10) /* bytes */
 #define CHAIN_CERTS_MAX 10
 #define CHAIN_NAMES_MAX 500
 
@@ -27,8 +27,8 @@ struct cert_info {
 void cert_info_done(struct cert_info *i);
 
 struct chain {
-	char *cert;      /* the leaf, PEM with LF */
-	char *chain;     /* intermediates in order, root left out; "" when the leaf was issued by a root */
+	char *cert;	 /* the leaf, PEM with LF */
+	char *chain;	 /* intermediates in order, root left out; "" when the leaf was issued by a root */
 	char *fullchain; /* both */
 	struct cert_info info;
 };

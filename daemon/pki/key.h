@@ -23,8 +23,8 @@ DEFINE_CLEANUP(struct key *, key_free)
 
 /* A PKCS#10 request (RFC 2986) with SHA-256 for all names as subjectAltName (RFC 5280 4.2.1.6), the first one also as the common name when
  * it has at most 64 bytes. PEM, LF. */
-int csr_make(const struct key *k, const char *const *names, size_t n_names, char **ret_pem, struct err *reterr)
-	_must_check_;
+int csr_make(const struct key *k, const char *const *names, size_t n_names, char **ret_pem,
+	     struct err *reterr) _must_check_;
 
 /* True when both are the same request whatever the line ends, blanks and PEM armour (base64 bodies compared). */
 bool csr_same(const char *a, const char *b);

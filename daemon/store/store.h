@@ -21,12 +21,12 @@ int store_live_fd(const struct store *s);    /* live/ */
 int store_archive_fd(const struct store *s); /* archive/ */
 
 /* Replaces state/<name>.json durably. Thread-safe; meant for pool threads. FS_ESYNC: stop the process. */
-int store_save(const struct store *s, const char *name, const char *text, size_t len, struct err *reterr)
-	_must_check_;
+int store_save(const struct store *s, const char *name, const char *text, size_t len,
+	       struct err *reterr) _must_check_;
 
 /* *ret is NULL (and the result 0) when there is none. */
-int store_load(const struct store *s, const char *name, char **ret, size_t *ret_len, struct err *reterr)
-	_must_check_;
+int store_load(const struct store *s, const char *name, char **ret, size_t *ret_len,
+	       struct err *reterr) _must_check_;
 
 /* Calls fn for every state/<name>.json, in no order; text is NUL-terminated and valid during the call. A file that
  * cannot be read is passed with text NULL and the reason in e. Left-over temporary files are removed. Other

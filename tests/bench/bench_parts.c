@@ -109,7 +109,7 @@ static int open_http(struct bench *b, struct err *e)
 	return http_new(b->loop, &o, &b->http, e);
 }
 
-/* A client of its own for each request, so that nothing is kept: connection, handshake, session. */
+/* A client of its own for each request, so that nothing is kept of connection and handshake. */
 static int part_connection(struct bench *b, struct err *e)
 {
 	int rc = open_http(b, e);

@@ -42,7 +42,7 @@ static void test_fields(_unused_ void **state)
 	const struct log_record rec = { LOG_LEVEL_WARNING, &id, &order, "placed" };
 
 	journal_sink(&rec, NULL);
-	assert_string_equal(sent, "MESSAGE=placed|PRIORITY=4|SYSLOG_IDENTIFIER=dvcertd|"
+	assert_string_equal(sent, "MESSAGE=www.example.jp: placed|PRIORITY=4|SYSLOG_IDENTIFIER=dvcertd|"
 				  "MESSAGE_ID=0123456789abcdef0123456789abcdef|ORDER_ID=4711|"
 				  "DVCERT_NAME=www.example.jp|");
 }
