@@ -21,6 +21,11 @@ static void deploy_done(struct record_deploy *d)
 	free(d->message);
 }
 
+static bool is_at(const struct record *rec, uint32_t i, const char *target)
+{
+	return i < rec->n_deploys && rec->deploys[i].target && strcmp(rec->deploys[i].target, target) == 0;
+}
+
 static struct record_deploy take_or_new(struct record *rec, const char *target)
 {
 	struct record_deploy d = { .state = DEPLOY_TODO };
@@ -42,8 +47,10 @@ bool duty_plan(struct record *rec, const struct cfg_domain *spec, bool redo)
 	bool changed = rec->n_deploys != spec->n_deploy;
 
 	for (uint32_t i = 0; i < spec->n_deploy; i++) {
+		bool same_place = is_at(rec, i, spec->deploy[i].target);
 		struct record_deploy d = take_or_new(rec, spec->deploy[i].target);
 
+		changed = changed || !same_place;
 		if (rec->cert.generation != 0 && (redo || d.generation != rec->cert.generation)) {
 			d.state = DEPLOY_TODO;
 			d.generation = rec->cert.generation;

@@ -69,6 +69,21 @@ static void test_plan_follows_the_configuration(void **state)
 	assert_false(duty_plan(r, &NOBODY, true));
 }
 
+/* Whoever is told "unchanged" does not write the record. */
+static void test_plan_tells_every_change(void **state)
+{
+	static const struct cfg_deploy SWAPPED[] = { { .target = "scutum:c" }, { .target = "scutum:b" } };
+	static const struct cfg_domain CB = { .name = "a.example", .deploy = SWAPPED, .n_deploy = 2 };
+	_cleanup_(record_freep) struct record *r = installed(0);
+
+	(void)state;
+	assert_true(duty_plan(r, &AB, false));
+	assert_true(duty_plan(r, &BC, false));
+	assert_true(duty_plan(r, &CB, false));
+	assert_string_equal(r->deploys[0].target, "scutum:c");
+	assert_false(duty_plan(r, &CB, false));
+}
+
 static void test_plan_after_an_installation(void **state)
 {
 	_cleanup_(record_freep) struct record *r = installed(3);
@@ -285,6 +300,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_plan_follows_the_configuration),
+		cmocka_unit_test(test_plan_tells_every_change),
 		cmocka_unit_test(test_plan_after_an_installation),
 		cmocka_unit_test(test_plan_again_on_demand),
 		cmocka_unit_test(test_nothing_is_deployed_before_something_is_installed),
