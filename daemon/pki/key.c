@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <openssl/bio.h>
 #include <openssl/core_names.h>
+#include <openssl/decoder.h>
 #include <openssl/ec.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
@@ -17,6 +18,8 @@
 #define KEY_PEM_MAX (64u << 10)
 #define KEY_RSA_MIN 2048
 #define KEY_RSA_MAX 8192
+
+DEFINE_CLEANUP(OSSL_DECODER_CTX *, OSSL_DECODER_CTX_free)
 
 static struct key *key_wrap(EVP_PKEY *pkey)
 {
@@ -131,10 +134,26 @@ static int check_usable(const EVP_PKEY *pkey, struct err *reterr)
 	return 0;
 }
 
+/* What PEM_read_bio_PrivateKey() does, but told what to look for: it would set up a decoder for every kind of key that
+ * OpenSSL knows, which costs more than all the rest of checking a chain. */
+static EVP_PKEY *decode(const struct pem_block *b, const char *start, size_t len)
+{
+	const char *type = pem_is(b, "EC PRIVATE KEY") ? "EC" : pem_is(b, "RSA PRIVATE KEY") ? "RSA" : NULL;
+	_cleanup_(OSSL_DECODER_CTX_freep) OSSL_DECODER_CTX *ctx = NULL;
+	_cleanup_(EVP_PKEY_freep) EVP_PKEY *pkey = NULL;
+	const unsigned char *p = (const unsigned char *)start;
+
+	ctx = OSSL_DECODER_CTX_new_for_pkey(&pkey, "PEM", type ? "type-specific" : "PrivateKeyInfo", type,
+					    EVP_PKEY_KEYPAIR, NULL, NULL);
+	if (ctx == NULL || OSSL_DECODER_CTX_set_pem_password_cb(ctx, no_passphrase, NULL) != 1 ||
+	    OSSL_DECODER_from_data(ctx, &p, &len) != 1)
+		return NULL;
+	return TAKE_PTR(pkey);
+}
+
 int key_from_pem(const char *pem, size_t len, struct key **ret, struct err *reterr)
 {
 	_cleanup_(EVP_PKEY_freep) EVP_PKEY *pkey = NULL;
-	_cleanup_(BIO_free_allp) BIO *bio = NULL;
 	struct pem_block b;
 	const char *start;
 	int r;
@@ -146,10 +165,7 @@ int key_from_pem(const char *pem, size_t len, struct key **ret, struct err *rete
 	if (r < 0)
 		return r;
 	start = b.label - strlen("-----BEGIN ");
-	bio = BIO_new_mem_buf(start, (int)(pem + b.end - start));
-	if (bio == NULL)
-		return pki_err(reterr, -ENOMEM, "cannot read the private key");
-	pkey = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
+	pkey = decode(&b, start, (size_t)(pem + b.end - start));
 	if (pkey == NULL)
 		return pki_err(reterr, -EBADMSG, "cannot read the private key");
 	r = check_usable(pkey, reterr);
