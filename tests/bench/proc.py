@@ -13,12 +13,13 @@ class Proc:
     def _status(self, key):
         return int(re.search(rf"^{key}:\s+(\d+)", (self.dir / "status").read_text(), re.M).group(1))
 
-    def private_bytes(self):
-        """Pages that nobody else has. The daemon cannot be traced, so the exact count needs root; anonymous pages
+    def private_bytes(self, what=r"\w+"):
+        """Pages that nobody else has: all of them (code that no other process uses right now is among them), or those
+        that it has written (what = "Dirty"). The daemon cannot be traced, so these counts need root; anonymous pages
         (what it allocated) are the answer for everybody else."""
         try:
             text = (self.dir / "smaps_rollup").read_text()
-            return sum(int(n) for n in re.findall(r"^Private_\w+:\s+(\d+)", text, re.M)) * 1024
+            return sum(int(n) for n in re.findall(rf"^Private_{what}:\s+(\d+)", text, re.M)) * 1024
         except PermissionError:
             self.how = "RssAnon"
             return self._status("RssAnon") * 1024
