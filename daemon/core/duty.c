@@ -154,7 +154,11 @@ void duty_clean_done(struct record *rec, uint32_t i, const struct job_env *env, 
 		     struct job_update *u)
 {
 	if (o->fault == FAULT_NONE) {
-		record_drop_proof(rec, i);
+		/* Put up again, perhaps while this withdrawal was under way: the file may be back, so one more is needed. */
+		if (rec->proofs[i].again)
+			rec->proofs[i].again = false;
+		else
+			record_drop_proof(rec, i);
 		rec->clean_attempts = 0;
 		rec->clean_at = 0;
 		/* While a job runs, its next write carries this along; otherwise it is written now. */

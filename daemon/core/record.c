@@ -100,13 +100,16 @@ void record_add_proof(struct record *r, const char *webroot, const char *token)
 	struct record_proof *p;
 
 	for (uint32_t i = 0; i < r->n_proofs; i++) {
-		if (strcmp(r->proofs[i].webroot, webroot) == 0 && strcmp(r->proofs[i].token, token) == 0)
-			return;
+		if (strcmp(r->proofs[i].webroot, webroot) != 0 || strcmp(r->proofs[i].token, token) != 0)
+			continue;
+		r->proofs[i].again = true;
+		return;
 	}
 	r->proofs = xrealloc_array(r->proofs, r->n_proofs + 1, sizeof(*r->proofs));
 	p = &r->proofs[r->n_proofs++];
 	p->webroot = xstrdup(webroot);
 	p->token = xstrdup(token);
+	p->again = false;
 }
 
 void record_drop_proof(struct record *r, uint32_t i)

@@ -91,6 +91,7 @@ struct record_deploy {
 struct record_proof {
 	char *webroot;
 	char *token;
+	bool again; /* in memory only: put up more than once since the last withdrawal */
 };
 
 struct record {
@@ -130,6 +131,6 @@ void record_add_paid(struct record *r, int64_t now);
 /* The post of that time surely never reached the CA. */
 void record_drop_paid(struct record *r, int64_t at);
 
-/* The list of proofs: adding a pair that is there changes nothing; dropping moves the last one to i. */
+/* The list of proofs: adding a pair that is there only notes that it was put up again; dropping moves the last one to i. */
 void record_add_proof(struct record *r, const char *webroot, const char *token);
 void record_drop_proof(struct record *r, uint32_t i);

@@ -274,6 +274,30 @@ static void test_clean_done(void **state)
 	assert_int_equal(r->n_proofs, 0);
 }
 
+/* A yielded proof is put up again while its withdrawal is under way: which of them touched the file last, nobody
+ * knows, so another withdrawal must follow before it may be forgotten. */
+static void test_clean_of_what_is_put_up_again(void **state)
+{
+	_cleanup_(record_freep) struct record *r = record_new("a.example");
+	struct outcome o = OUTCOME_OK;
+	struct job_update u = { 0 };
+
+	(void)state;
+	record_add_proof(r, "/srv/a", "t");
+	add_job(r, "t", false);
+	r->job->yielded = true;
+	assert_int_equal(duty_clean_due(r, T0), 0);
+	r->job->yielded = false;
+	record_add_proof(r, "/srv/a", "t");
+	duty_clean_done(r, 0, &ENV, &o, &u);
+	assert_int_equal(r->n_proofs, 1);
+	assert_int_equal(duty_clean_due(r, T0), DUTY_NONE);
+	r->job->issued = true;
+	assert_int_equal(duty_clean_due(r, T0), 0);
+	duty_clean_done(r, 0, &ENV, &o, &u);
+	assert_int_equal(r->n_proofs, 0);
+}
+
 static void test_clean_never_gives_up(void **state)
 {
 	_cleanup_(record_freep) struct record *r = record_new("a.example");
@@ -310,6 +334,7 @@ int main(void)
 		cmocka_unit_test(test_deploy_needs_a_person),
 		cmocka_unit_test(test_a_proof_stays_while_it_is_needed),
 		cmocka_unit_test(test_clean_done),
+		cmocka_unit_test(test_clean_of_what_is_put_up_again),
 		cmocka_unit_test(test_clean_never_gives_up),
 	};
 
