@@ -44,8 +44,8 @@ enum { CERT_NONE, CERT_FRESH, CERT_DUE };
 struct m_job {
 	uint8_t on, phase, spec, ref, gen, csr, submitted, posts, absents;
 	uint8_t absent_age; /* 0: none, else 1 + ticks */
-	uint8_t order, cert, token, token_left, looks, looked, republish, validated, issued, refusals,
-		bad_certs, attempts;
+	uint8_t order, cert, token, token_left, looks, looked, republish, yielded, validated, issued,
+		refusals, bad_certs, attempts;
 	uint8_t next; /* 0: now, 1: due, else 1 + ticks */
 };
 
@@ -54,6 +54,7 @@ struct m_rec {
 	uint8_t clean; /* 0: due, else ticks */
 	uint8_t n_proofs;
 	uint8_t proof[M_PROOFS + 1]; /* token * 2 + webroot */
+	uint8_t again[M_PROOFS + 1];
 	struct m_job job;
 };
 
@@ -69,7 +70,8 @@ struct m_world {
 	uint8_t op, op_web; /* the operation in flight */
 	uint8_t clean;	    /* the withdrawal in flight: 1 + proof, index */
 	uint8_t clean_i;
-	uint8_t faults; /* so far, when they are counted */
+	uint8_t clean_hit; /* it has had its effect, and nobody knows yet */
+	uint8_t faults;	   /* so far, when they are counted */
 };
 
 struct m_state {
@@ -85,6 +87,7 @@ struct m_setup {
 	bool look;
 	bool responder;
 	bool second_webroot; /* the other configuration names another webroot */
+	bool yields;	     /* others want our webroot */
 	uint8_t max_proofs;  /* what happens with more open proofs than this is not followed */
 	uint8_t max_faults;  /* in one run; 0: any number */
 };
@@ -153,6 +156,7 @@ static inline struct record_job *job_make(const struct m_setup *m, const struct 
 	r->looks = j->looks;
 	r->looked = j->looked;
 	r->republish = j->republish;
+	r->yielded = j->yielded;
 	r->validated = j->validated;
 	r->issued = j->issued;
 	r->refusals = j->refusals;
@@ -181,6 +185,7 @@ static inline struct record *record_make(const struct m_setup *m, const struct m
 
 		snprintf(token, sizeof(token), "T%d", s->proof[i] / 2);
 		record_add_proof(r, s->proof[i] % 2 ? "W1" : "W0", token);
+		r->proofs[i].again = s->again[i];
 	}
 	if (s->paid)
 		record_add_paid(r, T0);
@@ -209,6 +214,7 @@ static inline struct m_job job_pack(const struct m_setup *m, const struct record
 	j.looks = r->looks >= M_LOOKS ? M_LOOKS : r->looks ? M_LOOKS_LAST : 0;
 	j.looked = r->looked;
 	j.republish = r->republish;
+	j.yielded = r->yielded;
 	j.validated = r->validated;
 	j.issued = r->issued;
 	j.refusals = u8_min(r->refusals, M_REFUSALS);
@@ -227,8 +233,10 @@ static inline struct m_rec record_pack(const struct m_setup *m, const struct rec
 		s.gen = (uint8_t)r->cert.generation;
 		s.cert = r->cert.not_after > T0 ? CERT_FRESH : CERT_DUE;
 	}
-	for (uint32_t i = 0; i < r->n_proofs && i <= M_PROOFS; i++)
+	for (uint32_t i = 0; i < r->n_proofs && i <= M_PROOFS; i++) {
+		s.again[i] = r->proofs[i].again;
 		s.proof[s.n_proofs++] = u8(number(r->proofs[i].token) * 2 + (r->proofs[i].webroot[1] == '1'));
+	}
 	if (r->job)
 		s.job = job_pack(m, r->job);
 	/* Only the post that may still be taken back matters to the step. */
@@ -321,6 +329,8 @@ static inline void job_canonical(struct m_rec *r, bool on_disk)
 
 	if (!j->on)
 		*j = (struct m_job){ .on = 0 };
+	if (on_disk)
+		memset(r->again, 0, sizeof(r->again));
 	/* How long a pause still is matters only while orders are looked for. On disk, a crash tries both
 	 * that it is over and that it is not. */
 	if (on_disk ? j->next != 0 : j->next > 2 && j->phase != PHASE_RESOLVE)
@@ -334,7 +344,7 @@ static inline void job_canonical(struct m_rec *r, bool on_disk)
 	if (j->phase != PHASE_CHECK)
 		j->looked = j->republish = 0;
 	if (j->issued)
-		j->token = j->token_left = j->looks = 0;
+		j->token = j->token_left = j->looks = j->yielded = 0;
 	/* A restart and a release both go on with the question about the order. */
 	if (on_disk || r->held) {
 		j->phase = PHASE_WAIT;
@@ -374,6 +384,9 @@ static inline void state_canonical(const struct m_setup *m, struct m_state *s)
 		s->disk.job.spec ^= s->w.spec;
 		s->w.spec = 0;
 	}
+	/* Asks for one more withdrawal, nothing else. */
+	if (!m->yields && !s->w.clean)
+		memset(s->mem.again, 0, sizeof(s->mem.again));
 	job_canonical(&s->mem, false);
 	job_canonical(&s->disk, true);
 	world_canonical(s);

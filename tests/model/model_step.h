@@ -194,5 +194,5 @@ static inline void run_clean_done(struct m_next *n, enum fault f)
 	n->s.mem = record_pack(n->m, r);
 	if (u.persist)
 		n->s.disk = n->s.mem;
-	n->s.w.clean = n->s.w.clean_i = 0;
+	n->s.w.clean = n->s.w.clean_i = n->s.w.clean_hit = 0;
 }

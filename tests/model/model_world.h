@@ -378,7 +378,7 @@ static inline void restart(const struct m_from *f, bool op_done, bool clean_done
 		effect(&n);
 	if (clean_done)
 		effect_clean(&n);
-	n.s.w.op = n.s.w.op_web = n.s.w.clean = n.s.w.clean_i = 0;
+	n.s.w.op = n.s.w.op_web = n.s.w.clean = n.s.w.clean_i = n.s.w.clean_hit = 0;
 	if (f->m->responder)
 		n.s.w.web[0] = 0;
 	n.s.mem = n.s.disk;
@@ -389,7 +389,7 @@ static inline void restart(const struct m_from *f, bool op_done, bool clean_done
 
 static inline void crashes(const struct m_from *f)
 {
-	bool op = op_has_effect(f->s->w.op), clean = f->s->w.clean != 0;
+	bool op = op_has_effect(f->s->w.op), clean = f->s->w.clean && !f->s->w.clean_hit;
 
 	for (int done = 0; done < 4; done++) {
 		if (((done & 1) && !op) || ((done & 2) && !clean))
@@ -447,6 +447,9 @@ static inline void people(const struct m_from *f)
 	}
 	n.s.w.spec ^= 1;
 	f->emit(f->arg, "configuration changes", FAULTY, &n);
+	if (f->m->yields && s->mem.job.on && s->mem.job.phase == PHASE_CHECK && s->mem.job.next)
+		event_move(f, (struct job_event){ .kind = EV_YIELD }, "another order wants the webroot",
+			   FAULTY);
 	if (s->mem.job.on && s->w.order != O_NONE && s->w.order_ref == s->mem.job.ref)
 		event_move(f,
 			   (struct job_event){
@@ -471,11 +474,15 @@ static inline void clean_moves(const struct m_from *f)
 	run_clean_done(&n, FAULT_LOCAL);
 	f->emit(f->arg, "withdraw: failed", FAULTY, &n);
 	n = next_of(f);
-	effect_clean(&n);
-	run_clean_done(&n, FAULT_LOCAL);
-	f->emit(f->arg, "withdraw: failed after the file was removed", FAULTY, &n);
-	n = next_of(f);
-	effect_clean(&n);
+	if (!f->s->w.clean_hit) {
+		effect_clean(&n);
+		n.s.w.clean_hit = 1;
+		/* Who does not share the webroot never puts up what is being withdrawn: the answer may come at once. */
+		if (f->m->yields) {
+			f->emit(f->arg, "withdraw: the file is removed", CALM, &n);
+			return;
+		}
+	}
 	run_clean_done(&n, FAULT_NONE);
 	f->emit(f->arg, "withdraw: done", CALM, &n);
 }

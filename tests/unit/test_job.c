@@ -30,7 +30,8 @@ static void test_nothing_starts_while_held(void **state)
 	(void)state;
 	for (unsigned p = 0; p < PHASE_NR; p++) {
 		_cleanup_(record_freep) struct record *r = record_in((enum job_phase)p);
-		static const enum job_event_kind KINDS[] = { EV_START, EV_WAKE, EV_RESTART, EV_HINT };
+		static const enum job_event_kind KINDS[] = { EV_START, EV_WAKE, EV_RESTART, EV_HINT,
+							     EV_YIELD };
 
 		r->held = true;
 		r->job->next_at = T0 - 1;
@@ -129,6 +130,33 @@ static void test_hint(void **state)
 			assert_int_equal(step(r, ev).start, heard ? OP_INFO : OP_NONE);
 			assert_int_equal(r->job->phase, heard ? PHASE_WAIT : p);
 		}
+	}
+}
+
+/* While a proof is not seen, its place may go to somebody else; after the pause it is put up again. */
+static void test_yield(void **state)
+{
+	(void)state;
+	for (unsigned p = 0; p < PHASE_NR; p++) {
+		_cleanup_(record_freep) struct record *r = record_in((enum job_phase)p);
+		struct job_update u = step(r, (struct job_event){ .kind = EV_YIELD });
+
+		/* Not while an answer is awaited. */
+		assert_false(r->job->yielded || u.persist);
+		r->job->next_at = T0;
+		u = step(r, (struct job_event){ .kind = EV_YIELD });
+		assert_int_equal(r->job->yielded, p == PHASE_CHECK);
+		assert_int_equal(u.persist, p == PHASE_CHECK);
+		assert_int_equal(u.start, OP_NONE);
+		assert_int_equal(r->job->next_at, T0);
+		if (p != PHASE_CHECK)
+			continue;
+		assert_false(step(r, (struct job_event){ .kind = EV_YIELD }).persist);
+		u = step(r, (struct job_event){ .kind = EV_WAKE });
+		assert_int_equal(u.start, OP_PUBLISH);
+		assert_true(u.persist);
+		assert_false(r->job->yielded);
+		assert_int_equal(r->n_proofs, 1);
 	}
 }
 
@@ -252,6 +280,7 @@ int main(void)
 		cmocka_unit_test(test_restart_before_a_post),
 		cmocka_unit_test(test_wake_only_when_it_is_time),
 		cmocka_unit_test(test_hint),
+		cmocka_unit_test(test_yield),
 		cmocka_unit_test(test_release),
 		cmocka_unit_test(test_late_answers),
 		cmocka_unit_test(test_answer_to_what_is_not_asked_any_more),

@@ -35,6 +35,7 @@ static struct record_job *full_job(void)
 		.looks = 5,
 		.looked = true,
 		.republish = true,
+		.yielded = true,
 		.validated = true,
 		.issued = true,
 		.refusals = 1,
@@ -150,6 +151,7 @@ static void same_job(const struct record_job *a, const struct record_job *b)
 	assert_int_equal(a->looks, b->looks);
 	assert_int_equal(a->looked, b->looked);
 	assert_int_equal(a->republish, b->republish);
+	assert_int_equal(a->yielded, b->yielded);
 	assert_int_equal(a->validated, b->validated);
 	assert_int_equal(a->issued, b->issued);
 	assert_int_equal(a->refusals, b->refusals);
