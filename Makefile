@@ -86,7 +86,7 @@ $(UNIT_BIN): $(BUILD)/%: $(BUILD)/%.o $(LIB)
 $(FUZZ_BIN): $(BUILD)/tests/fuzz/replay.o
 $(MODEL_BIN) $(FUZZ_BIN) $(BENCH_BIN): $(BUILD)/%: $(BUILD)/%.o $(LIB)
 	@echo "  LD      $@"
-	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ $(PKG_LIBS) -lpthread
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(LIB) $(PKG_LIBS) -lpthread
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
