@@ -43,7 +43,7 @@ class Table:
     def add(self, what, figure, aim="", good=None):
         mark = "" if good is None else ("  met" if good else "  MISSED")
         self.rows.append((what, figure, aim + mark))
-        print(f"    {what}: {figure}" + (f" (aim {aim}:{mark})" if aim else ""), flush=True)
+        print(f"    {what}: {figure}" + (f" (aim {aim}{mark})" if aim else ""), flush=True)
 
     def print(self):
         widths = [max(len(r[i]) for r in self.rows) for i in range(3)]
@@ -313,14 +313,14 @@ def bench_issuing(folder, table):
 
 
 def add_parts(table, cpu, requests, syncs, parts):
-    # A synced write is a file and its folder: two calls. A look of our own costs about a request. One kept connection
-    # or two serve a thousand certificates, so a handshake does not show in the sum.
+    # A synced write is a file and its folder: two calls. A look of our own costs about a request. Some twenty handshakes
+    # serve any number of certificates, so they do not show in the sum.
     counts = {"key": 1, "csr": 1, "chain": 1, "request": requests + 1, "write": (syncs or 0) / 2}
     if parts:
         for name, ms in parts.items():
-            table.add(f"alone: {name}", f"{ms:.3f} ms", f"nominal {NOMINAL[name]}")
+            table.add(f"alone: {name}", f"{ms:.3f} ms", f"{NOMINAL[name]} assumed")
         add_sum(table, "sum of the parts as measured alone", parts, counts, cpu)
-    add_sum(table, "sum of the parts, nominal", NOMINAL, counts, cpu)
+    add_sum(table, "sum of the parts as assumed", NOMINAL, counts, cpu)
 
 
 def main():
