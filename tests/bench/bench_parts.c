@@ -123,7 +123,8 @@ static int part_connection(struct bench *b, struct err *e)
 
 /* --- running them --- */
 
-static void run(struct bench *b, const char *name, unsigned rounds, int (*part)(struct bench *b, struct err *e))
+static void run(struct bench *b, const char *name, unsigned rounds,
+		int (*part)(struct bench *b, struct err *e))
 {
 	struct err e = ERR_INIT;
 	double began;
