@@ -10,7 +10,8 @@
 
 struct duty_run {
 	struct domain *domain;
-	char *what; /* deploy: target; clean: token */
+	char *what;	     /* deploy: target; clean: token */
+	unsigned generation; /* deploy: which one is brought there */
 	char *webroot;
 	struct config *config; /* keeps the target and its secrets alive */
 	const struct cfg_deploy *target;
@@ -83,8 +84,9 @@ static void deployed(struct duty_run *r, const struct outcome *o)
 
 	d->flight->deploying = NULL;
 	runner_env(d, &env);
-	/* A reload may have dropped the target meanwhile. */
-	if (i != DUTY_NONE)
+	/* A reload may have dropped the target meanwhile, and a renewal may have made another generation due: then what was
+	 * brought there is not what is wanted, and the to-do stays. */
+	if (i != DUTY_NONE && d->rec->deploys[i].generation == r->generation)
 		duty_deploy_done(d->rec, i, &env, o, &u);
 	run_free(r);
 	runner_update(d, &u);
@@ -156,6 +158,7 @@ static void start_deploy(struct domain *d, uint32_t i)
 	w = xmalloc(sizeof(*w));
 	r->domain = d;
 	r->what = xstrdup(item->target);
+	r->generation = item->generation;
 	r->config = config_ref(d->config);
 	r->target = target;
 	w->run = r;

@@ -301,3 +301,16 @@ def test_paid_orders_per_day_are_capped(world):
     d.restart()
     time.sleep(3)
     assert len(world.sandbox.orders()) == 3, "a restart must not forget what was spent"
+
+
+def test_push_that_ends_after_the_next_renewal(world):
+    """What was pushed is the old certificate: the target is not done before it has the new one."""
+    d = world.simple(NAME)
+    world.sandbox.fault("scutum", "delay", delay_ms=4000)
+    d.start()
+    base.until(lambda: d.status(NAME)["state"] == "deploying", 30, why="the first push")
+    assert d.ctl("renew", NAME).code == 0
+    base.until(lambda: d.status(NAME)["generation"] == 2, 30, why="generation 2")
+    d.wait(NAME)
+    world.assert_good(d, NAME, orders=2, generation=2)
+    assert len(world.sandbox.pushes(NAME)) == 2
