@@ -249,6 +249,7 @@ static void local_done(void *arg)
 		ev.cert = &cert;
 	}
 	ev.csr = w->csr;
+	ev.generation = w->generation;
 	finish(o, &ev);
 	local_free(w);
 }
@@ -283,6 +284,8 @@ static void prepare_run(void *arg)
 		w->rc = csr_make(key, (const char *const *)w->names, w->n_names, &w->csr, &w->err);
 	if (w->rc == 0)
 		w->rc = key_to_pem(key, NULL, &pem, &w->err);
+	if (w->rc == 0)
+		w->rc = generation_next(&w->dirs, w->name, w->generation, &w->generation, &w->err);
 	if (w->rc == 0)
 		w->rc = generation_begin(&w->dirs, w->name, w->generation, pem, &w->err);
 }

@@ -64,6 +64,7 @@ struct job_event {
 	const char *detail;		/* CHECK: what is not proven yet */
 	bool foreign;			/* INFO: the order does not carry our names or our CSR */
 	unsigned n_matches;		/* FIND: orders with our reference (0: none) */
+	unsigned generation;		/* PREPARE: the number that the key got; 0: as wished */
 	const char *csr;		/* PREPARE */
 	const struct record_cert *cert; /* INSTALL: the facts of what was installed (strings are copied) */
 };

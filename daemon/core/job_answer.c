@@ -34,6 +34,8 @@ static void on_prepare(struct job_ctx *c)
 		return;
 	}
 	job_set_str(&c->job->csr, c->ev->csr);
+	if (c->ev->generation)
+		c->job->generation = c->ev->generation;
 	job_go(c, PHASE_SUBMIT);
 }
 

@@ -452,22 +452,40 @@ int generation_read(const struct generation_dirs *d, const char *name, unsigned 
 	return 0;
 }
 
-int generation_discard(const struct generation_dirs *d, const char *name, unsigned generation,
-		       struct err *reterr)
+/* A number that a folder of this name can carry, else 0: "0002", not "0002.new". */
+static unsigned number_of(const char *folder)
 {
-	_cleanup_close_ int name_fd = -1;
+	uint64_t n = 0;
+
+	return str_parse_u64(folder, &n) == 0 && n <= UINT32_MAX ? (unsigned)n : 0;
+}
+
+int generation_next(const struct generation_dirs *d, const char *name, unsigned wish, unsigned *ret,
+		    struct err *reterr)
+{
+	_cleanup_(closedirp) DIR *dir = NULL;
+	_cleanup_close_ int fd = -1;
 	struct names n;
-	int r = make_names(name, generation, &n, reterr);
+	struct dirent *de;
+	int r = make_names(name, wish, &n, reterr);
 
 	if (r < 0)
 		return r;
-	name_fd = fs_open_dir(d->archive_fd, name, NULL);
-	if (name_fd == -ENOENT)
+	*ret = wish;
+	fd = fs_open_dir(d->archive_fd, name, NULL);
+	if (fd == -ENOENT)
 		return 0;
-	if (name_fd < 0)
-		return err_set_errno(reterr, name_fd, "cannot open archive/%s", name);
-	r = fs_remove_dir(name_fd, n.grow, reterr);
-	if (r < 0)
-		err_prefix(reterr, "archive/%s", name);
-	return r;
+	if (fd < 0)
+		return err_set_errno(reterr, fd, "cannot open archive/%s", name);
+	dir = fdopendir(fd);
+	if (dir == NULL)
+		return err_set_errno(reterr, -errno, "cannot read archive/%s", name);
+	(void)TAKE_FD(fd);
+	while ((de = readdir(dir)) != NULL) {
+		unsigned there = number_of(de->d_name);
+
+		if (there >= *ret && there < UINT32_MAX)
+			*ret = there + 1;
+	}
+	return 0;
 }

@@ -41,6 +41,7 @@ void generation_files_done(struct generation_files *f);
 int generation_live(const struct generation_dirs *d, const char *name, unsigned *ret,
 		    struct err *reterr) _must_check_;
 
-/* Removes <generation>.new (an attempt that was given up). Absent is 0. */
-int generation_discard(const struct generation_dirs *d, const char *name, unsigned generation,
-		       struct err *reterr) _must_check_;
+/* The number for a new generation: wish, or the first one above all that are installed. (A record may know less than the
+ * disk: after a crash between the switch of the link and the record, or when the state was restored from a backup.) */
+int generation_next(const struct generation_dirs *d, const char *name, unsigned wish, unsigned *ret,
+		    struct err *reterr) _must_check_;

@@ -156,3 +156,25 @@ def test_lost_state_is_rebuilt_from_the_certificate(world):
     d.wait(NAME)
     world.assert_good(d, NAME)
     assert world.sandbox.counts()["order"] == 0
+
+
+def test_state_restored_from_an_old_backup(world):
+    """The record knows less than the disk: the next certificate gets a number of its own, nothing is overwritten."""
+    d = world.simple(NAME)
+    d.start()
+    d.wait(NAME)
+    d.stop()
+    record = d.state_dir / "state" / f"{NAME}.json"
+    old = record.read_bytes()
+    d.start()
+    assert d.ctl("renew", NAME).code == 0
+    base.until(lambda: d.status(NAME)["generation"] == 2, 60, why="generation 2")
+    d.wait(NAME)
+    d.stop()
+    record.write_bytes(old)
+    d.start()
+    assert d.status(NAME)["generation"] == 1
+    assert d.ctl("renew", NAME).code == 0
+    base.until(lambda: d.status(NAME)["generation"] == 3, 60, why="generation 3")
+    d.wait(NAME)
+    world.assert_good(d, NAME, orders=3, generation=3)

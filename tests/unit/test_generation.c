@@ -327,18 +327,29 @@ static void test_foreign_live(void **state)
 	assert_int_equal(live(), 1);
 }
 
-static void test_discard(void **state)
+static unsigned next(unsigned wish)
+{
+	unsigned got = 0;
+
+	assert_int_equal(generation_next(&t.d, NAME, wish, &got, NULL), 0);
+	return got;
+}
+
+static void test_next(void **state)
 {
 	(void)state;
-	assert_int_equal(generation_discard(&t.d, NAME, 1, NULL), 0);
+	assert_int_equal(next(1), 1); /* nothing there at all */
 	assert_int_equal(begin(1, NULL), 0);
-	assert_int_equal(generation_discard(&t.d, NAME, 1, NULL), 0);
-	assert_false(there(NAME "/0001.new"));
-	assert_int_equal(generation_discard(&t.d, NAME, 1, NULL), 0);
-	assert_int_equal(begin(2, NULL), 0);
-	assert_int_equal(install(2, NULL), 0);
-	assert_int_equal(generation_discard(&t.d, NAME, 2, NULL), 0);
-	check_complete(2);
+	assert_true(there(NAME "/0001.new"));
+	assert_int_equal(next(1), 1); /* begun is not installed: the attempt is repeated */
+	assert_int_equal(install(1, NULL), 0);
+	assert_int_equal(next(1), 2);
+	assert_int_equal(next(7), 7);
+	assert_int_equal(begin(12, NULL), 0);
+	assert_int_equal(install(12, NULL), 0);
+	assert_int_equal(next(2), 13); /* a record that knows less than the disk */
+	assert_int_equal(mkdirat(t.d.archive_fd, NAME "/foreign", 0755), 0);
+	assert_int_equal(next(2), 13);
 }
 
 /* Whatever stands at the final name is not "nothing": no second key beside it. */
@@ -368,7 +379,7 @@ static void test_bad_names(void **state)
 		assert_int_equal(generation_key(&t.d, bad[i], 1, &key, NULL), -EINVAL);
 		assert_int_equal(generation_read(&t.d, bad[i], 1, &f, NULL), -EINVAL);
 		assert_int_equal(generation_live(&t.d, bad[i], &n, NULL), -EINVAL);
-		assert_int_equal(generation_discard(&t.d, bad[i], 1, NULL), -EINVAL);
+		assert_int_equal(generation_next(&t.d, bad[i], 1, &n, NULL), -EINVAL);
 	}
 	assert_int_equal(generation_begin(&t.d, NAME, 0, "k", NULL), -EINVAL);
 	assert_int_equal(generation_read(&t.d, NAME, 1, &f, NULL), -ENOENT);
@@ -446,7 +457,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_whole_way),	    T(test_empty_chain), T(test_repeat),
 		T(test_begin_replaces),	    T(test_partial),	 T(test_no_key),
-		T(test_foreign_live),	    T(test_discard),	 T(test_bad_names),
+		T(test_foreign_live),	    T(test_next),	 T(test_bad_names),
 		T(test_final_not_a_folder), T(test_kill_sweep),
 	};
 
