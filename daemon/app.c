@@ -281,6 +281,8 @@ static void stop_talking(struct app *a)
 	cc_free(TAKE_PTR(a->cc));
 	scutum_free(TAKE_PTR(a->scutum));
 	preflight_free(TAKE_PTR(a->preflight));
+	/* It listens: as long as it is there, the loop has something to wait for. */
+	responder_free(TAKE_PTR(a->responder));
 }
 
 /* Records that are being written get written, the ones that wait for it too; then everything is given back. */
@@ -300,7 +302,6 @@ static void take_down(struct app *a)
 	}
 	runner_flush(a);
 	free_domains(a);
-	responder_free(TAKE_PTR(a->responder));
 	if (a->loop)
 		left = loop_drain(a->loop, STOP_MS / 6);
 	/* A pool thread that hangs on a disk or a huge key is not waited for: everything is on disk. */

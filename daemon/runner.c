@@ -263,7 +263,8 @@ static void unserve(struct domain *d)
 
 	if (!s)
 		return;
-	for (char *n = strtok_r(s->names, " ", &save); n; n = strtok_r(NULL, " ", &save))
+	/* On the way out the responder goes first. */
+	for (char *n = strtok_r(s->names, " ", &save); n && d->app->responder; n = strtok_r(NULL, " ", &save))
 		responder_remove(d->app->responder, n, s->token);
 	free(s->token);
 	free(s->names);
