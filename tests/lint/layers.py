@@ -44,7 +44,7 @@ OWNERS = [
 # libc, POSIX and the kernel: free for all (but see common/banned.h for single calls).
 SYSTEM = re.compile(
     r"^(sys|linux|arpa|net|netinet|asm)/|"
-    r"^(alloca|assert|ctype|dirent|endian|errno|fcntl|float|getopt|grp|ifaddrs|inttypes|langinfo|libgen|limits|locale|"
+    r"^(alloca|assert|ctype|dirent|endian|errno|fcntl|float|getopt|grp|ifaddrs|inttypes|langinfo|libgen|limits|locale|malloc|"
     r"math|netdb|poll|pthread|pwd|regex|sched|search|semaphore|setjmp|signal|spawn|stdalign|stdarg|stdatomic|stdbool|"
     r"stddef|stdint|stdio|stdlib|stdnoreturn|string|strings|syscall|sysexits|syslog|termios|threads|time|ucontext|"
     r"unistd|utime|wchar|wctype)\.h$"
