@@ -3,6 +3,7 @@
  * anything that formats might want memory itself. */
 #include "common/mem.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -100,4 +101,9 @@ void mem_wipe_free(char *s)
 		return;
 	mem_wipe(s, strlen(s));
 	free(s);
+}
+
+void mem_trim(void)
+{
+	(void)malloc_trim(0);
 }

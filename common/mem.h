@@ -32,6 +32,10 @@ void mem_wipe(void *p, size_t n);
 /* Wipes a NUL-terminated string and frees it; NULL is accepted. For keys and tokens. */
 void mem_wipe_free(char *s);
 
+/* Gives free memory back to the system, of all threads' arenas: after something large was freed (a configuration).
+ * Takes milliseconds. */
+void mem_trim(void);
+
 static inline _unused_ void mem_wipe_freep(char **s)
 {
 	mem_wipe_free(*s);

@@ -234,6 +234,7 @@ static int bring_up(struct app *a)
 	for (size_t i = 0; i < a->n_domains; i++)
 		runner_admit(a->domains[i]);
 	runner_tick(a);
+	mem_trim();
 	log_event(LOG_LEVEL_INFO, &MSG_STARTED, NULL, "dvcertd %s: %zu domains", DVCERT_VERSION,
 		  a->n_domains);
 	app_tell_status(a, true);

@@ -4,7 +4,6 @@
 #include "daemon/app.h"
 
 #include <getopt.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <sysexits.h>
 
@@ -24,16 +23,6 @@ static int usage_error(void)
 {
 	fprintf(stderr, "try: dvcertd --help\n");
 	return EX_USAGE;
-}
-
-/* glibc gives every thread an arena of its own and keeps what was freed in it; with reloads in changing pool
- * threads that adds up to four configurations. One arena, and big blocks that go back to the system at once: the
- * threads do not allocate enough for its lock to matter. */
-static void tame_malloc(void)
-{
-	(void)mallopt(M_ARENA_MAX, 1);
-	(void)mallopt(M_MMAP_THRESHOLD, 128 << 10);
-	(void)mallopt(M_TRIM_THRESHOLD, 128 << 10);
 }
 
 int main(int argc, char **argv)
@@ -62,6 +51,5 @@ int main(int argc, char **argv)
 		fprintf(stderr, "dvcertd: unexpected argument \"%s\"\n", argv[optind]);
 		return usage_error();
 	}
-	tame_malloc();
 	return check ? app_check(file) : app_run(file);
 }

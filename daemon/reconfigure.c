@@ -284,6 +284,7 @@ static void reload_done(void *arg)
 	else
 		answer_refused(a, r);
 	reload_free(r);
+	mem_trim();
 	app_tell_status(a, true);
 	again = a->reload_again;
 	a->reload_again = false;

@@ -95,6 +95,7 @@ struct waiter {
 	struct control_request *rq;
 	struct timer *timer;
 	struct waiter *next;
+	size_t n_valid; /* so many names from the first on were valid when they were looked at */
 };
 
 /* One kind of pending request or the other: gone() must know which. */
@@ -166,20 +167,36 @@ static void wait_answer(struct waiter *w, const char *result)
 	control_answer(rq, o);
 }
 
-/* "valid" when all are, "failed" when one has failed, NULL when it is not decided. */
-static const char *wait_verdict(const struct waiter *w)
+static enum domain_state wait_state(const struct waiter *w, size_t i)
 {
-	bool all = true;
+	const struct domain *d = domain_find(w->app, control_name(w->rq, i));
 
+	return d ? domain_state(d) : STATE_FAILED;
+}
+
+static bool wait_has_failed(const struct waiter *w)
+{
 	for (size_t i = 0; i < control_n_names(w->rq); i++) {
-		const struct domain *d = domain_find(w->app, control_name(w->rq, i));
-		enum domain_state s = d ? domain_state(d) : STATE_FAILED;
-
-		if (s == STATE_FAILED)
-			return "failed";
-		all = all && s == STATE_VALID;
+		if (wait_state(w, i) == STATE_FAILED)
+			return true;
 	}
-	return all ? "valid" : NULL;
+	return false;
+}
+
+/* Every change of state of every domain asks this: the names that are valid are not looked at again before all seem to be. */
+static bool wait_is_over(struct waiter *w)
+{
+	size_t n = control_n_names(w->rq);
+
+	while (w->n_valid < n && wait_state(w, w->n_valid) == STATE_VALID)
+		w->n_valid++;
+	if (w->n_valid < n)
+		return false;
+	for (w->n_valid = 0; w->n_valid < n; w->n_valid++) {
+		if (wait_state(w, w->n_valid) != STATE_VALID)
+			return false;
+	}
+	return true;
 }
 
 static void wait_over(void *arg)
@@ -192,7 +209,6 @@ static void verb_wait(struct control_request *rq, void *arg)
 	struct app *a = arg;
 	int64_t timeout = WAIT_DEFAULT_S;
 	struct waiter *w;
-	const char *verdict;
 
 	if (!know_names(a, rq))
 		return;
@@ -206,9 +222,8 @@ static void verb_wait(struct control_request *rq, void *arg)
 	w->next = a->waiters;
 	a->waiters = w;
 	pending_new(a, rq, PENDING_WAIT)->waiter = w;
-	verdict = wait_verdict(w);
-	if (verdict) {
-		wait_answer(w, verdict);
+	if (wait_has_failed(w) || wait_is_over(w)) {
+		wait_answer(w, wait_has_failed(w) ? "failed" : "valid");
 		return;
 	}
 	w->timer = timer_new(a->loop, wait_over, w);
@@ -217,16 +232,16 @@ static void verb_wait(struct control_request *rq, void *arg)
 
 void verbs_state_changed(struct app *a, const struct domain *d)
 {
+	enum domain_state state = (enum domain_state)d->state;
 	struct waiter *w = a->waiters, *next;
 
 	for (; w; w = next) {
-		const char *verdict = wait_verdict(w);
-
 		next = w->next;
-		if (verdict)
-			wait_answer(w, verdict);
+		if (state == STATE_FAILED && wait_has_failed(w))
+			wait_answer(w, "failed");
+		else if (state == STATE_VALID && wait_is_over(w))
+			wait_answer(w, "valid");
 	}
-	(void)d;
 }
 
 /* --- renew, deploy, reload --- */
