@@ -306,7 +306,9 @@ renew() {
 }
 
 stop() {
-	step "The end" "SIGTERM: the daemon writes what is left to write and exits."
+	step "The end" "Where everything stands; then SIGTERM: the daemon writes what is left to write and exits."
+	ctl status | sed 's/^/   /'
+	echo
 	rc=0
 	end_child "$daemon_pid" || rc=$?
 	daemon_pid=
