@@ -23,16 +23,10 @@
 #define MINUTES_MAX   10079
 #define URL_MAX	      4096
 
-/* A connection pool that lives until its last call is done: a reload makes a new one. */
-struct cc_peer {
-	struct http *http;
-	unsigned refs;
-};
-
 struct cc {
 	struct loop *loop;
 	struct config *config;
-	struct cc_peer *peer;
+	struct http *http; /* a reload makes a new one; calls under way finish with theirs */
 	struct rates *rates;
 	struct timer *timer;
 	struct cc_queue queue;
@@ -62,36 +56,18 @@ static const struct {
 
 static void on_http(const struct http_result *http, void *owner);
 
-/* --- peers ---------------------------------------------------------------------------------------- */
+/* --- connections ---------------------------------------------------------------------------------- */
 
-static int peer_new(struct loop *l, const struct config *c, struct cc_peer **ret, struct err *reterr)
+static int client_new(struct loop *l, const struct config *c, struct http **ret, struct err *reterr)
 {
 	const struct http_options o = { .ca_file = c->certcentral.ca_file,
 					.proxy = c->proxy,
 					.max_connections = IN_FLIGHT_MAX };
-	struct http *http = NULL;
-	int r = http_new(l, &o, &http, reterr);
+	int r = http_new(l, &o, ret, reterr);
 
-	if (r < 0) {
+	if (r < 0)
 		err_prefix(reterr, "certcentral");
-		return r;
-	}
-
-	struct cc_peer *p = xmalloc(sizeof(*p));
-
-	p->http = http;
-	p->refs = 1;
-	*ret = p;
-	return 0;
-}
-
-/* The last reference may go inside a callback of this very http, which http_free allows. */
-static void peer_unref(struct cc_peer *p)
-{
-	if (--p->refs > 0)
-		return;
-	http_free(p->http);
-	free(p);
+	return r;
 }
 
 /* --- calls ---------------------------------------------------------------------------------------- */
@@ -129,7 +105,6 @@ static void call_left(struct cc_call *c)
 	c->http_call = NULL;
 	c->cc->n_in_flight--;
 	rates_end(c->cc->rates, clock_mono_ms());
-	peer_unref(TAKE_PTR(c->peer));
 }
 
 static void wake(struct cc *cc)
@@ -200,12 +175,11 @@ static void call_send(struct cc_call *c)
 		.max_body = CC_BODY_MAX,
 	};
 
-	c->peer = cc->peer;
-	c->peer->refs++;
+	c->http = cc->http;
 	c->stop_epoch = cc->stop_epoch;
 	cc->n_in_flight++;
 	cc->n_sent++;
-	http_start(c->peer->http, &rq, on_http, c, &c->http_call);
+	http_start(c->http, &rq, on_http, c, &c->http_call);
 	strbuf_done(&url);
 }
 
@@ -282,7 +256,7 @@ static void learn(struct cc *cc, const struct cc_call *c, const struct outcome *
 		stop_key(cc, c, o);
 	} else if (o->fault == FAULT_AUTH) {
 		/* An answer to the key of before a reload says nothing about the new one. */
-		if (c->peer == cc->peer && !cc->blocked) {
+		if (c->http == cc->http && !cc->blocked) {
 			cc->blocked = true;
 			cc->blocked_by = *o;
 		}
@@ -370,9 +344,9 @@ static size_t limits_of(const struct config *c, struct rates_limit limits[static
 
 int cc_new(struct loop *l, struct config *c, struct cc **ret, struct err *reterr)
 {
-	struct cc_peer *peer = NULL;
+	struct http *http = NULL;
 	struct rates_limit limits[RATES_MAX];
-	int r = peer_new(l, c, &peer, reterr);
+	int r = client_new(l, c, &http, reterr);
 
 	if (r < 0)
 		return r;
@@ -382,7 +356,7 @@ int cc_new(struct loop *l, struct config *c, struct cc **ret, struct err *reterr
 
 	cc->loop = l;
 	cc->config = config_ref(c);
-	cc->peer = peer;
+	cc->http = http;
 	cc->rates = rates_new(limits, n);
 	cc->timer = timer_new(l, on_timer, cc);
 	*ret = cc;
@@ -391,9 +365,9 @@ int cc_new(struct loop *l, struct config *c, struct cc **ret, struct err *reterr
 
 int cc_reconfigure(struct cc *cc, struct config *c, struct err *reterr)
 {
-	struct cc_peer *peer = NULL;
+	struct http *http = NULL;
 	struct rates_limit limits[RATES_MAX];
-	int r = peer_new(cc->loop, c, &peer, reterr);
+	int r = client_new(cc->loop, c, &http, reterr);
 
 	if (r < 0)
 		return r;
@@ -403,8 +377,8 @@ int cc_reconfigure(struct cc *cc, struct config *c, struct err *reterr)
 
 	cc->config = config_ref(c);
 	config_unref(before);
-	peer_unref(cc->peer);
-	cc->peer = peer;
+	http_retire(cc->http);
+	cc->http = http;
 	rates_set_limits(cc->rates, limits, n);
 	cc->blocked = false;
 	wake(cc);
@@ -421,7 +395,7 @@ void cc_free(struct cc *cc)
 		cc_cancel(&c);
 	}
 	timer_free(cc->timer);
-	peer_unref(cc->peer);
+	http_free(cc->http);
 	rates_free(cc->rates);
 	cc_queue_done(&cc->queue);
 	config_unref(cc->config);
@@ -435,7 +409,7 @@ void cc_cancel(struct cc_call **call)
 	*call = NULL;
 	if (!c || c->delivering)
 		return;
-	if (c->peer) {
+	if (c->http_call) {
 		http_cancel(&c->http_call);
 		call_left(c);
 		wake(c->cc);

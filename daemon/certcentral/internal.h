@@ -32,8 +32,6 @@ bool cc_problem_in_success(const struct json *j, int http_status, struct outcome
 
 #define CC_NOT_QUEUED SIZE_MAX
 
-struct cc_peer; /* client.c */
-
 struct cc_call {
 	struct cc *cc;
 	enum cc_endpoint ep;
@@ -49,7 +47,7 @@ struct cc_call {
 	unsigned throttled; /* 429 so far */
 	/* under way */
 	struct http_call *http_call;
-	struct cc_peer *peer;
+	struct http *http;   /* the one it left with */
 	uint64_t stop_epoch; /* how many 429 stops there had been when it left */
 	/* pages of status-changes */
 	struct cc_entry *entries;

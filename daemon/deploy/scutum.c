@@ -19,22 +19,15 @@
 #define ANSWER_MAX (64UL * 1024)
 #define TEXT_MAX   200
 
-/* A connection pool that lives until its last call is done: a reload makes a new one. */
-struct peer {
-	struct http *http;
-	unsigned refs;
-};
-
 struct scutum {
 	struct loop *loop;
 	struct config *config;
-	struct peer *peer;
+	struct http *http; /* a reload makes a new one; calls under way finish with theirs */
 	struct scutum_call *calls;
 };
 
 struct scutum_call {
 	struct scutum *scutum;
-	struct peer *peer;
 	struct http_call *http_call;
 	scutum_done_fn *done;
 	void *owner;
@@ -243,29 +236,14 @@ void scutum_decode(const struct http_result *http, int64_t now, struct outcome *
 
 /* --- calls ---------------------------------------------------------------------------------------- */
 
-static int peer_new(struct loop *l, const struct config *c, struct peer **ret, struct err *reterr)
+static int client_new(struct loop *l, const struct config *c, struct http **ret, struct err *reterr)
 {
 	const struct http_options o = { .ca_file = c->scutum.ca_file, .proxy = c->proxy };
-	struct http *http = NULL;
-	int r = http_new(l, &o, &http, reterr);
+	int r = http_new(l, &o, ret, reterr);
 
-	if (r < 0) {
+	if (r < 0)
 		err_prefix(reterr, "scutum");
-		return r;
-	}
-	*ret = xmalloc(sizeof(**ret));
-	(*ret)->http = http;
-	(*ret)->refs = 1;
-	return 0;
-}
-
-/* The last reference may go inside a callback of this very http, which http_free allows. */
-static void peer_unref(struct peer *p)
-{
-	if (--p->refs > 0)
-		return;
-	http_free(p->http);
-	free(p);
+	return r;
 }
 
 static void call_free(struct scutum_call *c)
@@ -276,7 +254,6 @@ static void call_free(struct scutum_call *c)
 		c->scutum->calls = c->next;
 	if (c->next)
 		c->next->prev = c->prev;
-	peer_unref(c->peer);
 	free(c);
 }
 
@@ -326,7 +303,7 @@ static void send_body(struct scutum_call *c, const struct scutum_push *p, const 
 		.max_body = ANSWER_MAX,
 	};
 
-	http_start(c->peer->http, &rq, on_http, c, &c->http_call);
+	http_start(c->scutum->http, &rq, on_http, c, &c->http_call);
 	strbuf_wipe(&body);
 }
 
@@ -337,8 +314,6 @@ void scutum_push_start(struct scutum *s, const struct scutum_push *p, scutum_don
 	struct strbuf url = STRBUF_INIT(URL_MAX);
 
 	c->scutum = s;
-	c->peer = s->peer;
-	c->peer->refs++;
 	c->done = done;
 	c->owner = owner;
 	c->next = s->calls;
@@ -370,8 +345,8 @@ void scutum_cancel(struct scutum_call **call)
 
 int scutum_new(struct loop *l, struct config *c, struct scutum **ret, struct err *reterr)
 {
-	struct peer *peer = NULL;
-	int r = peer_new(l, c, &peer, reterr);
+	struct http *http = NULL;
+	int r = client_new(l, c, &http, reterr);
 
 	if (r < 0)
 		return r;
@@ -380,15 +355,15 @@ int scutum_new(struct loop *l, struct config *c, struct scutum **ret, struct err
 
 	s->loop = l;
 	s->config = config_ref(c);
-	s->peer = peer;
+	s->http = http;
 	*ret = s;
 	return 0;
 }
 
 int scutum_reconfigure(struct scutum *s, struct config *c, struct err *reterr)
 {
-	struct peer *peer = NULL;
-	int r = peer_new(s->loop, c, &peer, reterr);
+	struct http *http = NULL;
+	int r = client_new(s->loop, c, &http, reterr);
 
 	if (r < 0)
 		return r;
@@ -397,8 +372,8 @@ int scutum_reconfigure(struct scutum *s, struct config *c, struct err *reterr)
 
 	s->config = config_ref(c);
 	config_unref(before);
-	peer_unref(s->peer);
-	s->peer = peer;
+	http_retire(s->http);
+	s->http = http;
 	return 0;
 }
 
@@ -411,7 +386,7 @@ void scutum_free(struct scutum *s)
 		assert(!c->delivering); /* not from a callback */
 		scutum_cancel(&c);
 	}
-	peer_unref(s->peer);
+	http_free(s->http);
 	config_unref(s->config);
 	free(s);
 }

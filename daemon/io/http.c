@@ -10,7 +10,7 @@
  * share one HTTP/2 connection, where "fresh" protects only the first of them.
  * The same callback is what tells UNSENT from UNCLEAR: a call that never reached it wrote nothing.
  *
- * Callers are called back only from deliver_all, when no libcurl function is on the stack, so they may
+ * Callers are called back only from on_turn, when no libcurl function is on the stack, so they may
  * start, cancel and free what they like. */
 #include "daemon/io/http.h"
 
@@ -52,7 +52,7 @@ struct http {
 	CURL *pool[POOL_MAX];
 	unsigned n_pool;
 	unsigned n_delivering;
-	bool freed; /* while delivering: the last one out frees */
+	bool retired; /* nobody's any more: the last call to end frees */
 	uint64_t n_requests;
 	uint64_t n_connections;
 };
@@ -111,10 +111,31 @@ static CURL *pool_get(struct http *h)
 	return easy;
 }
 
-static void call_free(struct http_call *c)
+static void call_move(struct http_call *c, struct call_list *to)
 {
 	if (c->list)
 		TAILQ_REMOVE(c->list, c, entry);
+	c->list = to;
+	if (to)
+		TAILQ_INSERT_TAIL(to, c, entry);
+}
+
+/* Out of its list and of the multi handle; what it opened is counted here because a cancelled call counts too. */
+static void call_detach(struct http_call *c)
+{
+	long n = 0;
+
+	if (c->list == &c->http->active) {
+		curlmulti_remove(c->http->multi, c->easy);
+		if (curl_easy_getinfo(c->easy, CURLINFO_NUM_CONNECTS, &n) == CURLE_OK && n > 0)
+			c->http->n_connections += (uint64_t)n;
+	}
+	call_move(c, NULL);
+}
+
+static void call_free(struct http_call *c)
+{
+	call_detach(c);
 	pool_put(c->http, c->easy);
 	wipe_list(c->headers);
 	curl_slist_free_all(c->connect_to);
@@ -125,28 +146,6 @@ static void call_free(struct http_call *c)
 	free(c->method);
 	free(c->url);
 	free(c);
-}
-
-static void call_move(struct http_call *c, struct call_list *to)
-{
-	if (c->list)
-		TAILQ_REMOVE(c->list, c, entry);
-	c->list = to;
-	if (to)
-		TAILQ_INSERT_TAIL(to, c, entry);
-}
-
-/* Out of the multi handle; what it opened is counted here because a cancelled call counts too. */
-static void call_detach(struct http_call *c)
-{
-	long n = 0;
-
-	if (c->list != &c->http->active)
-		return;
-	curlmulti_remove(c->http->multi, c->easy);
-	if (curl_easy_getinfo(c->easy, CURLINFO_NUM_CONNECTS, &n) == CURLE_OK && n > 0)
-		c->http->n_connections += (uint64_t)n;
-	call_move(c, NULL);
 }
 
 /* --- callbacks of a transfer ------------------------------------------------------------------------ */
@@ -296,8 +295,10 @@ static void call_deliver(struct http_call *c)
 	c->done(&r, c->owner);
 }
 
-static void http_destroy(struct http *h)
+static void free_if_over(struct http *h)
 {
+	if (!h->retired || h->n_delivering > 0 || !TAILQ_EMPTY(&h->active) || !TAILQ_EMPTY(&h->done))
+		return;
 	for (unsigned i = 0; i < h->n_pool; i++)
 		curl_easy_cleanup(h->pool[i]);
 	curlmulti_free(h->multi);
@@ -307,8 +308,10 @@ static void http_destroy(struct http *h)
 	free(h);
 }
 
-static void deliver_all(struct http *h)
+/* After libcurl has run, and (kick) after calls failed before libcurl saw them. */
+static void on_turn(void *arg)
 {
+	struct http *h = arg;
 	struct http_call *c = NULL;
 
 	h->n_delivering++;
@@ -317,8 +320,8 @@ static void deliver_all(struct http *h)
 		call_deliver(c);
 		call_free(c);
 	}
-	if (--h->n_delivering == 0 && h->freed)
-		http_destroy(h);
+	h->n_delivering--;
+	free_if_over(h);
 }
 
 static void on_finished(void *easy, int code, _unused_ void *arg)
@@ -330,12 +333,6 @@ static void on_finished(void *easy, int code, _unused_ void *arg)
 	c->rc = (CURLcode)code;
 	call_detach(c);
 	call_move(c, &c->http->done);
-}
-
-/* After libcurl has run, and (kick) after calls failed before libcurl saw them. */
-static void on_turn(void *arg)
-{
-	deliver_all(arg);
 }
 
 /* --- life ------------------------------------------------------------------------------------------- */
@@ -365,17 +362,19 @@ void http_free(struct http *h)
 {
 	struct http_call *c = NULL;
 
-	if (!h || h->freed)
+	if (!h)
 		return;
-	h->freed = true;
-	while ((c = TAILQ_FIRST(&h->active))) {
-		call_detach(c);
+	while ((c = TAILQ_FIRST(&h->active)) || (c = TAILQ_FIRST(&h->done)))
 		call_free(c);
-	}
-	while ((c = TAILQ_FIRST(&h->done)))
-		call_free(c);
-	if (h->n_delivering == 0)
-		http_destroy(h);
+	http_retire(h);
+}
+
+void http_retire(struct http *h)
+{
+	if (!h)
+		return;
+	h->retired = true;
+	free_if_over(h);
 }
 
 /* --- a call ------------------------------------------------------------------------------------------- */
@@ -538,6 +537,7 @@ void http_start(struct http *h, const struct http_request *rq, http_done_fn *don
 {
 	struct http_call *c = call_new(h, rq, done, owner);
 
+	assert(!h->retired);
 	h->n_requests++;
 	if (ret)
 		*ret = c;
@@ -563,12 +563,14 @@ void http_start(struct http *h, const struct http_request *rq, http_done_fn *don
 void http_cancel(struct http_call **c)
 {
 	struct http_call *mine = *c;
+	struct http *h = NULL;
 
 	*c = NULL;
 	if (!mine || !mine->list) /* not one that is being told: its memory is in use until that returns */
 		return;
-	call_detach(mine);
+	h = mine->http;
 	call_free(mine);
+	free_if_over(h);
 }
 
 uint64_t http_request_count(const struct http *h)

@@ -25,6 +25,10 @@ int http_new(struct loop *l, const struct http_options *o, struct http **ret,
 	     struct err *reterr) _must_check_;
 /* Cancels all calls silently and closes all connections (asynchronously; drain the loop). NULL accepted. */
 void http_free(struct http *h);
+/* Hands h over to its calls, so that a new client can take its place while they finish as ever: h frees itself
+ * when the last one has ended (called back or cancelled), at once when there is none. To the caller h is gone:
+ * no call may be started with it any more. May be called from a callback. NULL accepted. */
+void http_retire(struct http *h);
 
 struct http_header {
 	const char *name;

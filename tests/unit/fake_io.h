@@ -96,6 +96,8 @@ void timer_free(struct timer *t)
 struct http {
 	struct loop *loop;
 	struct http_options options;
+	unsigned n_telling; /* callbacks that run */
+	bool retired;
 };
 
 struct http_call {
@@ -151,6 +153,26 @@ static void fake_call_free(struct http_call *c)
 	free(c);
 }
 
+static void fake_http_free_if_over(struct http *h)
+{
+	bool over = h->retired && h->n_telling == 0;
+
+	for (struct http_call *c = h->loop->calls; c; c = c->next)
+		over = over && c->http != h;
+	if (!over)
+		return;
+	fake_n_http--;
+	free(h);
+}
+
+void http_retire(struct http *h)
+{
+	if (!h)
+		return;
+	h->retired = true;
+	fake_http_free_if_over(h);
+}
+
 void http_free(struct http *h)
 {
 	struct http_call *next = NULL;
@@ -162,8 +184,7 @@ void http_free(struct http *h)
 		if (c->http == h)
 			fake_call_free(c);
 	}
-	fake_n_http--;
-	free(h);
+	http_retire(h);
 }
 
 void http_start(struct http *h, const struct http_request *rq, http_done_fn *done, void *owner,
@@ -172,6 +193,7 @@ void http_start(struct http *h, const struct http_request *rq, http_done_fn *don
 	struct http_call *c = xmalloc(sizeof(*c));
 	struct strbuf headers = STRBUF_INIT(65536);
 
+	assert(!h->retired);
 	for (size_t i = 0; i < rq->n_headers; i++)
 		strbuf_addf(
 			&headers, "%s: %s%s\n", rq->headers[i].name, rq->headers[i].secret ? "(secret) " : "",
@@ -201,9 +223,15 @@ void http_start(struct http *h, const struct http_request *rq, http_done_fn *don
 
 void http_cancel(struct http_call **c)
 {
-	if (*c)
-		fake_call_free(*c);
+	struct http_call *mine = *c;
+	struct http *h = NULL;
+
 	*c = NULL;
+	if (!mine)
+		return;
+	h = mine->http;
+	fake_call_free(mine);
+	fake_http_free_if_over(h);
 }
 
 uint64_t http_request_count(const struct http *h)
@@ -238,20 +266,20 @@ static _unused_ void fake_say(struct http_call *c, int status, const char *body)
 
 static void fake_deliver(struct http_call *c)
 {
+	struct http *h = c->http;
+
 	for (struct http_call **p = &c->http->loop->calls; *p; p = &(*p)->next)
 		if (*p == c) {
 			*p = c->next;
 			fake_n_calls--;
 			break;
 		}
-	c->http->loop->order++;
-
-	struct loop loop_of_dead = { 0 };
-	struct http http_of_dead = { .loop = &loop_of_dead };
-
-	c->http = &http_of_dead; /* the callback may free the real one */
+	h->loop->order++;
+	h->n_telling++; /* the callback may free or retire it */
 	c->done(&c->result, c->owner);
 	fake_call_free(c);
+	h->n_telling--;
+	fake_http_free_if_over(h);
 }
 
 static struct timer *fake_first_timer(const struct loop *l)

@@ -28,7 +28,8 @@ static struct {
 	int fds[CONNECTIONS_MAX];
 	size_t n_threads;
 	atomic_int n_requests;
-	atomic_int n_dies; /* requests for /dies */
+	atomic_int n_dies;    /* requests for /dies */
+	atomic_int n_serving; /* connections that are open */
 	pthread_mutex_t lock;
 	char last[REQUEST_MAX + 1];
 } srv;
@@ -157,6 +158,7 @@ static void *serve(void *arg)
 			break;
 	}
 	(void)shutdown(fd, SHUT_RDWR);
+	atomic_fetch_sub(&srv.n_serving, 1);
 	return NULL;
 }
 
@@ -168,6 +170,7 @@ static void *accept_all(_unused_ void *arg)
 		if (fd < 0 || srv.n_threads == CONNECTIONS_MAX)
 			return NULL;
 		srv.fds[srv.n_threads] = fd;
+		atomic_fetch_add(&srv.n_serving, 1);
 		if (pthread_create(&srv.threads[srv.n_threads], NULL, serve, &srv.fds[srv.n_threads]) != 0)
 			return NULL;
 		srv.n_threads++;
@@ -193,6 +196,14 @@ static void server_start(void)
 	srv.fd = listen_local(&srv.port);
 	assert_int_equal(listen(srv.fd, 128), 0);
 	assert_int_equal(pthread_create(&srv.acceptor, NULL, accept_all, NULL), 0);
+}
+
+/* Until the client has closed all its connections. */
+static _unused_ void server_wait_idle(void)
+{
+	for (int i = 0; i < 500 && atomic_load(&srv.n_serving) > 0; i++)
+		(void)usleep(10000);
+	assert_int_equal(atomic_load(&srv.n_serving), 0);
 }
 
 static void server_stop(void)

@@ -448,7 +448,10 @@ static void test_old_key_does_not_block_the_new(void **state)
 	fake_run(&loop, 1000);
 	assert_non_null(strstr(sent[1].headers, "KEY-2"));
 	assert_non_null(strstr(sent[1].url, "https://eu.example/services/v2/order"));
+	cc_order_info(cc, 1, 0, done, who(3), NULL);
+	fake_run(&loop, 5);
 	assert_int_equal(cc_reconfigure(cc, &config, NULL), 0);
+	assert_int_equal(fake_n_http, 2); /* teardown frees both */
 	secret_free(next.certcentral.api_key);
 	assert_ptr_equal(config.certcentral.api_key, before);
 }

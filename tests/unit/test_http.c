@@ -395,6 +395,104 @@ static void test_free_in_callback(_unused_ void **state)
 	assert_int_equal(n, 1);
 }
 
+/* --- retire: the client goes with its last call; a leak or a use after free is the sanitizers' business --- */
+
+static void retire(void)
+{
+	http_retire(http);
+	http = NULL;
+}
+
+static void test_retire_without_calls(_unused_ void **state)
+{
+	_cleanup_seen_ struct seen s = { 0 };
+
+	http_retire(NULL);
+	retire();
+	new_client(&(struct http_options){ .plain = true });
+	ask(&s, (struct http_request){ 0 }, "/ok"); /* leaves an idle connection */
+	assert_int_equal(atomic_load(&srv.n_serving), 1);
+	retire();
+	server_wait_idle();
+}
+
+static void test_retire_with_calls(_unused_ void **state)
+{
+	const struct http_header bad = { .name = "X", .value = "\n" };
+	struct seen s[4] = { 0 };
+
+	for (size_t i = 0; i < 3; i++)
+		start(&s[i], (struct http_request){ .method = i > 0 ? "POST" : "GET" }, "/ok");
+	start(&s[3], (struct http_request){ .headers = &bad, .n_headers = 1 }, "/ok"); /* failed already */
+	retire();
+	loop_run(loop);
+	for (size_t i = 0; i < ARRAY_SIZE(s); i++) {
+		assert_int_equal(s[i].n, 1);
+		assert_int_equal(s[i].fault, i < 3 ? FAULT_NONE : FAULT_UNSENT);
+		forget(&s[i]);
+	}
+	server_wait_idle();
+}
+
+/* The last call ends by being cancelled: from outside, and by the callback of the last but one. */
+static void test_retire_then_cancel(_unused_ void **state)
+{
+	_cleanup_seen_ struct seen ok = { 0 };
+	struct seen hang = { 0 };
+	struct seen early = { 0 };
+
+	start(&hang, (struct http_request){ 0 }, "/hang");
+	start(&early, (struct http_request){ 0 }, "/ok");
+	start(&ok, (struct http_request){ 0 }, "/ok");
+	retire();
+	http_cancel(&early.call);
+	ok.also_cancel = &hang; /* while its request is at the server */
+	waiting = 1;
+	loop_run(loop);
+	assert_int_equal(ok.n, 1);
+	server_wait_idle();
+	new_client(&(struct http_options){ .plain = true });
+	start(&hang, (struct http_request){ 0 }, "/hang");
+	start(&early, (struct http_request){ 0 }, "/ok");
+	retire();
+	http_cancel(&hang.call);
+	http_cancel(&early.call);
+	timer_clear(guard);
+	(void)loop_drain(loop, 500);
+	assert_int_equal(hang.n + early.n, 0);
+}
+
+static void done_and_retire(const struct http_result *r, void *owner)
+{
+	int *left = owner;
+
+	retire(); /* of the second one on there is none */
+	assert_int_equal(r->outcome.fault, FAULT_NONE);
+	assert_string_equal(r->body, "hello"); /* valid until the callback returns */
+	if (--*left == 0)
+		loop_stop(loop);
+}
+
+static void test_retire_in_callback(_unused_ void **state)
+{
+	char url[64];
+
+	(void)snprintf(url, sizeof url, "http://127.0.0.1:%u/ok", srv.port);
+	for (int n = 1; n <= 3; n += 2) { /* as the last one, and with others under way */
+		int left = n;
+
+		if (!http)
+			new_client(&(struct http_options){ .plain = true });
+		for (int i = 0; i < n; i++)
+			http_start(http, &(struct http_request){ .method = "GET", .url = url },
+				   done_and_retire, &left, NULL);
+		loop_run(loop);
+		assert_int_equal(left, 0);
+		server_wait_idle();
+	}
+	assert_int_equal(atomic_load(&srv.n_requests), 4);
+}
+
 static void test_many_at_once(_unused_ void **state)
 {
 	static struct seen s[200];
@@ -514,6 +612,10 @@ int main(void)
 		T(test_cancel_is_silent),
 		T(test_cancel_of_a_finished_call),
 		T(test_free_in_callback),
+		T(test_retire_without_calls),
+		T(test_retire_with_calls),
+		T(test_retire_then_cancel),
+		T(test_retire_in_callback),
 		T(test_many_at_once),
 		T(test_environment_is_ignored),
 		T(test_proxy),

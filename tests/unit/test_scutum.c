@@ -286,8 +286,10 @@ static void test_cancel_and_reload(void **state)
 	push(&c);
 	fake_run(&loop, 100);
 	assert_int_equal(strncmp(last_url, "https://other.example/update_cert?", 34), 0);
+	push(&c);
 	assert_int_equal(scutum_reconfigure(scutum, &config, NULL), 0);
-	push(&c); /* teardown frees it */
+	push(&c);
+	assert_int_equal(fake_n_http, 2); /* teardown frees both */
 }
 
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
