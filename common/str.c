@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/strbuf.h"
+
 /* Longer words are never typing mistakes of ours; the bound keeps the table on the stack. */
 #define SUGGEST_MAX 64
 
@@ -281,6 +283,19 @@ char *str_escape(const char *s, size_t len, char *out, size_t out_len)
 	}
 	out[o] = '\0';
 	return out;
+}
+
+void str_percent_encode(struct strbuf *sb, const char *s)
+{
+	static const char unreserved[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+
+	while (*s) {
+		size_t n = strspn(s, unreserved);
+
+		strbuf_add(sb, s, n);
+		for (s += n; *s && !strchr(unreserved, *s); s++)
+			strbuf_addf(sb, "%%%02X", (unsigned)(unsigned char)*s);
+	}
 }
 
 uint64_t str_hash(const char *s)

@@ -4,6 +4,8 @@
 
 #include "common/base.h"
 
+struct strbuf;
+
 /* Decimal digits only (no sign, no blanks, no overflow). 0, -EINVAL or -ERANGE. */
 int str_parse_u64(const char *s, uint64_t *ret) _must_check_;
 
@@ -33,6 +35,10 @@ size_t str_utf8_len(const char *s, size_t len);
 /* Copies at most out_len - 1 bytes of s, with control characters, DEL and invalid UTF-8 written as
  * \xNN, so that text of others stays on one line of a log or terminal. Returns out. */
 char *str_escape(const char *s, size_t len, char *out, size_t out_len);
+
+/* Adds s to sb as one part of a path or one value of a query: only the unreserved characters of RFC 3986
+ * section 2.3 stay, every other byte becomes %XX. */
+void str_percent_encode(struct strbuf *sb, const char *s);
 
 /* FNV-1a, 64 bit: for spreading (jitter), never for security. */
 uint64_t str_hash(const char *s);

@@ -5,11 +5,11 @@
 #include "daemon/certcentral/internal.h"
 
 #include <assert.h>
-#include <ctype.h>
 
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/str.h"
 #include "daemon/core/rates.h"
 
 #define IN_FLIGHT_MAX 32
@@ -429,25 +429,12 @@ uint64_t cc_request_count(const struct cc *cc)
 
 /* --- endpoints ------------------------------------------------------------------------------------ */
 
-/* A value as one part of a path (RFC 3986 section 2.3: only unreserved characters stay). */
-static void add_part(struct strbuf *sb, const char *s)
-{
-	for (; *s; s++) {
-		unsigned char ch = (unsigned char)*s;
-
-		if ((ch < 0x80 && isalnum(ch)) || ch == '-' || ch == '_' || ch == '.' || ch == '~')
-			strbuf_addc(sb, *s);
-		else
-			strbuf_addf(sb, "%%%02X", (unsigned)ch);
-	}
-}
-
 static char *path_of_part(const char *before, const char *part, const char *after)
 {
 	struct strbuf sb = STRBUF_INIT(URL_MAX);
 
 	strbuf_adds(&sb, before);
-	add_part(&sb, part);
+	str_percent_encode(&sb, part);
 	strbuf_adds(&sb, after);
 	return strbuf_take(&sb);
 }

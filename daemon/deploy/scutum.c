@@ -268,18 +268,6 @@ static void on_http(const struct http_result *http, void *owner)
 	call_free(c);
 }
 
-static void add_query_value(struct strbuf *sb, const char *s)
-{
-	for (; *s; s++) {
-		unsigned char ch = (unsigned char)*s;
-
-		if ((ch < 0x80 && isalnum(ch)) || ch == '-' || ch == '_' || ch == '.' || ch == '~')
-			strbuf_addc(sb, *s);
-		else
-			strbuf_addf(sb, "%%%02X", (unsigned)ch);
-	}
-}
-
 static void send_body(struct scutum_call *c, const struct scutum_push *p, const char *url)
 {
 	struct strbuf body = STRBUF_INIT(body_bound(p));
@@ -323,9 +311,9 @@ void scutum_push_start(struct scutum *s, const struct scutum_push *p, scutum_don
 	if (ret)
 		*ret = c;
 	strbuf_addf(&url, "%s/update_cert?host=", s->config->scutum.url);
-	add_query_value(&url, p->target->host);
+	str_percent_encode(&url, p->target->host);
 	strbuf_adds(&url, "&id=");
-	add_query_value(&url, p->target->id);
+	str_percent_encode(&url, p->target->id);
 	send_body(c, p, strbuf_str(&url));
 	strbuf_done(&url);
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "common/strbuf.h"
 
 static void test_parse_u64(void **state)
 {
@@ -305,6 +306,65 @@ static void test_hash(void **state)
 	assert_int_equal(str_hash("foobar"), UINT64_C(0x85944171f73967e8));
 }
 
+static void test_percent_encode(void **state)
+{
+	static const struct {
+		const char *s;
+		const char *want;
+	} rows[] = {
+		{ "", "" },
+		{ "www.example.com", "www.example.com" },
+		{ "AZaz09-._~", "AZaz09-._~" }, /* unreserved */
+		{ ":/?#[]@", "%3A%2F%3F%23%5B%5D%40" },
+		{ "!$&'()*+,;=", "%21%24%26%27%28%29%2A%2B%2C%3B%3D" },
+		{ "a b%41/../c", "a%20b%2541%2F..%2Fc" },
+		{ "\x01\r\n\x7f", "%01%0D%0A%7F" },
+		{ "m\xc3\xbcnchen\xff", "m%C3%BCnchen%FF" }, /* bytes, whatever they mean */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct strbuf sb = STRBUF_INIT(64);
+
+		strbuf_addc(&sb, '=');
+		str_percent_encode(&sb, rows[i].s);
+		assert_true(strbuf_ok(&sb));
+		assert_string_equal(strbuf_str(&sb) + 1, rows[i].want);
+		strbuf_done(&sb);
+	}
+}
+
+static void test_percent_encode_every_byte(void **state)
+{
+	(void)state;
+	for (int ch = 1; ch < 256; ch++) {
+		const char s[] = { (char)ch, '\0' };
+		bool stays = (ch >= '0' && ch <= '9') || (ch >= 'A' && ch <= 'Z') ||
+			     (ch >= 'a' && ch <= 'z') || strchr("-._~", ch);
+		struct strbuf sb = STRBUF_INIT(8);
+		char want[4];
+
+		if (stays)
+			(void)snprintf(want, sizeof(want), "%c", ch);
+		else
+			(void)snprintf(want, sizeof(want), "%%%02X", (unsigned)ch);
+		str_percent_encode(&sb, s);
+		assert_string_equal(strbuf_str(&sb), want);
+		strbuf_done(&sb);
+	}
+}
+
+static void test_percent_encode_keeps_the_cap(void **state)
+{
+	struct strbuf sb = STRBUF_INIT(4);
+
+	(void)state;
+	str_percent_encode(&sb, "ab/");
+	assert_false(strbuf_ok(&sb));
+	assert_string_equal(strbuf_str(&sb), "ab"); /* no half of an escape */
+	strbuf_done(&sb);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -319,6 +379,9 @@ int main(void)
 		cmocka_unit_test(test_utf8_len),
 		cmocka_unit_test(test_escape),
 		cmocka_unit_test(test_escape_cuts_between),
+		cmocka_unit_test(test_percent_encode),
+		cmocka_unit_test(test_percent_encode_every_byte),
+		cmocka_unit_test(test_percent_encode_keeps_the_cap),
 		cmocka_unit_test(test_hash),
 	};
 
