@@ -5,14 +5,13 @@
  * Does not check certificates (pki/chain) and does not compare ids (the runner knows what it asked for). */
 #include "daemon/certcentral/internal.h"
 
-#include <ctype.h>
 #include <strings.h>
 
 #include "common/mem.h"
 #include "common/str.h"
 #include "common/timefmt.h"
+#include "daemon/core/token.h"
 
-#define TOKEN_LEN_MAX 256
 #define CSR_LEN_MAX   (16UL * 1024)
 #define NAMES_LEN_MAX 1024
 #define PEM_BEGIN     "-----BEGIN CERTIFICATE-----"
@@ -53,17 +52,6 @@ static void take_status(struct cc_decoded *d, const char *word)
 	d->reply.status = cc_status_parse(word);
 	free(d->status_word);
 	d->reply.status_word = d->status_word = one_line(word, CC_WORD_MAX);
-}
-
-/* The same rule as dcv_token_is_sane(); this folder may not look into daemon/dcv. */
-static bool token_is_sane(const char *s)
-{
-	size_t n = 0;
-
-	for (; s[n]; n++)
-		if (!isalnum((unsigned char)s[n]) && s[n] != '_' && s[n] != '-')
-			return false;
-	return n >= 1 && n <= TOKEN_LEN_MAX;
 }
 
 static bool take_token(struct cc_decoded *d, enum fault otherwise, const char *path, const char *token)

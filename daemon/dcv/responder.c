@@ -14,6 +14,7 @@
 #include "common/mem.h"
 #include "common/str.h"
 #include "common/strbuf.h"
+#include "daemon/core/token.h"
 #include "daemon/dcv/webroot.h"
 
 #define NAME_MAX_LEN 255
@@ -104,7 +105,7 @@ void responder_add(struct responder *r, const char *name, const char *token)
 	struct host *h = find_host(r, name);
 
 	/* Checked at the border, and here once more because this is what the world gets to see. */
-	if (!dcv_token_is_sane(token))
+	if (!token_is_sane(token))
 		return;
 	if (!h)
 		h = add_host(r, name);

@@ -9,6 +9,7 @@
 #include "common/fs.h"
 #include "common/mem.h"
 #include "common/str.h"
+#include "daemon/core/token.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -20,8 +21,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#define TOKEN_MAX   256
-#define FILE_MAX    (TOKEN_MAX + 64) /* white space of an editor at the end */
+#define FILE_MAX    (TOKEN_LEN_MAX + 64) /* white space of an editor at the end */
 #define FILE_NAME   "fileauth.txt"
 #define TMP_PREFIX  ".dvcert-proof-"
 #define TMP_RANDOM  8
@@ -31,16 +31,6 @@
 #define USER_MAX    64
 
 static const char *const steps[] = { ".well-known", "pki-validation" };
-
-bool dcv_token_is_sane(const char *token)
-{
-	size_t n;
-
-	if (token == NULL)
-		return false;
-	n = strspn(token, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-");
-	return n > 0 && n <= TOKEN_MAX && token[n] == '\0';
-}
 
 /* ---- opening ---- */
 
@@ -314,9 +304,9 @@ int webroot_publish(const char *webroot, const char *token, const char *const *o
 	size_t len = 0;
 	int r;
 
-	if (!dcv_token_is_sane(token))
+	if (!token_is_sane(token))
 		return err_set(reterr, -EINVAL, "the CA's token is not 1 to %d letters, digits, '_' and '-'",
-			       TOKEN_MAX);
+			       TOKEN_LEN_MAX);
 	dir = open_folder(webroot, true, reterr);
 	if (dir < 0)
 		return dir;

@@ -12,10 +12,6 @@
 #define WEBROOT_FILE	 ".well-known/pki-validation/fileauth.txt"
 #define WEBROOT_URL_PATH "/" WEBROOT_FILE
 
-/* What may stand in a file: [A-Za-z0-9_-]{1,256}. The CA's text becomes a file's content and a URL's
- * comparison value, so it is checked at the border. */
-bool dcv_token_is_sane(const char *token);
-
 /* Puts token into the file: folders that are missing are created 0755, the file 0644, by temporary file
  * and rename. A file that is there is replaced only when it is a plain file whose whole content (but
  * for white space at its end) is one of own[] or token itself; else -EEXIST. A symlink or another kind of file anywhere on the way is
