@@ -134,6 +134,7 @@ struct app {
 	struct responder *responder; /* NULL: not configured */
 	struct control *control;
 	struct budget *budget;
+	int64_t budget_told_until; /* the last day's limit that was logged */
 	struct domain **domains; /* sorted by name */
 	size_t n_domains;
 	struct agenda agenda;

@@ -8,6 +8,7 @@
 #include "common/fs.h"
 #include "common/mem.h"
 #include "common/str.h"
+#include "common/timefmt.h"
 #include "daemon/core/retry.h"
 #include "daemon/messages.h"
 #include "daemon/save.h"
@@ -488,15 +489,21 @@ static void start_or_queue(struct domain *d)
 	set_due(d);
 }
 
-static void budget_is_spent(struct domain *d)
+/* Shown for every domain that waits, told once: thousands may be wanted on a first day. */
+static void budget_is_spent(struct domain *d, int64_t until)
 {
-	struct job_update u = { 0 };
+	struct app *a = d->app;
+	enum log_level level;
+	const struct log_msgid *id = message_of_report(REPORT_BUDGET, &level);
+	char buf[TIMEFMT_MAX];
 
-	if (d->rec->error.code)
+	if (!d->rec->error.code)
+		record_set_error(d->rec, clock_now(), "max_orders_per_day", reason_text(REASON_BUDGET));
+	if (a->budget_told_until >= until)
 		return;
-	record_set_error(d->rec, clock_now(), "max_orders_per_day", reason_text(REASON_BUDGET));
-	job_report(&u, REPORT_BUDGET, "%s", reason_text(REASON_BUDGET));
-	runner_update(d, &u);
+	a->budget_told_until = until;
+	log_event(level, id, NULL, "%s: nothing is ordered before %s, beginning with %s",
+		  reason_text(REASON_BUDGET), timefmt_rfc3339(until, buf), d->rec->name);
 }
 
 void runner_look(struct domain *d)
@@ -515,7 +522,7 @@ void runner_look(struct domain *d)
 	if (dec.want == WANT_ORDER && !d->is_leaving)
 		start_or_queue(d);
 	else if (dec.reason == REASON_BUDGET)
-		budget_is_spent(d);
+		budget_is_spent(d, dec.due_at);
 	carry_on(d);
 }
 
