@@ -158,7 +158,7 @@ check-model: $(MODEL_BIN)
 check-fuzz: $(FUZZ_BIN)
 	$(Q)set -e; for t in $(FUZZ_BIN); do $$t; done
 check-e2e: all
-	$(Q)DVCERT_BUILD=$(BUILD) $(PYTHON) -m pytest -q -n 4 -p no:cacheprovider tests/e2e
+	$(Q)DVCERT_BUILD=$(BUILD) $(if $(SAN),DVCERT_PATIENCE=3) $(PYTHON) -m pytest -q -n 4 -p no:cacheprovider tests/e2e
 lint:
 	$(Q)sh tests/lint/run.sh
 
