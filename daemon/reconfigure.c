@@ -162,6 +162,12 @@ static bool retry_failed_deploys(struct record *r)
 	return any;
 }
 
+/* Waits for the next day's orders; the reload may allow more of them today. */
+static bool waits_for_budget(const struct domain *d)
+{
+	return d->rec->error.code && strcmp(d->rec->error.code, "max_orders_per_day") == 0;
+}
+
 static void add_domain(struct takeover *t, const struct cfg_domain *now)
 {
 	struct app *a = t->app;
@@ -215,7 +221,7 @@ static void take_over(enum config_change change, const struct cfg_domain *old, c
 	d->spec_changed = differs && old->spec_hash != now->spec_hash;
 	t->domains[t->n++] = d;
 	t->n_differ += differs;
-	if (differs || d->rec->held || d->state == STATE_FAILED)
+	if (differs || d->rec->held || d->state == STATE_FAILED || waits_for_budget(d))
 		t->changed[t->n_changed++] = d;
 }
 
@@ -228,7 +234,7 @@ static void go_on(struct domain *d)
 		runner_admit(d);
 		return;
 	}
-	if (may_release(d, d->spec_changed)) {
+	if (may_release(d, d->spec_changed) || (d->rec->job && waits_for_budget(d))) {
 		d->spec_changed = false;
 		runner_event(d, &(struct job_event){ .kind = EV_RELEASE });
 	}

@@ -186,3 +186,19 @@ def test_new_api_key_lifts_the_block(world):
         assert d.ctl("renew", NAME).code == 0
     d.wait(NAME)
     world.assert_good(d, NAME)
+
+
+def test_a_higher_daily_limit_is_in_force_at_once(world):
+    names = [f"n{i}.example.jp" for i in range(3)]
+    world.start_ca()
+    world.start_web()
+    d = world.make_daemon(*[world.domain(n) for n in names], certcentral={"max_orders_per_day": 1}).start()
+    base.until(lambda: [s["state"] for s in d.status()["domains"]].count("valid") == 1, timeout=60, why="one valid")
+    waiting = [s["name"] for s in d.status()["domains"] if s["state"] != "valid"]
+    for name in waiting:
+        d.wait_error(name, "max_orders_per_day")
+    d.config["certcentral"]["max_orders_per_day"] = 3
+    d.write_config()
+    d.reload()
+    d.wait(*names, timeout=60)
+    assert len(world.sandbox.orders()) == 3
