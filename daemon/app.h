@@ -135,7 +135,7 @@ struct app {
 	struct control *control;
 	struct budget *budget;
 	int64_t budget_told_until; /* the last day's limit that was logged */
-	struct domain **domains; /* sorted by name */
+	struct domain **domains;   /* sorted by name */
 	size_t n_domains;
 	struct agenda agenda;
 	struct agenda ready;
