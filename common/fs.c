@@ -3,7 +3,6 @@
  * whoever may write next to us cannot lead a write or a chmod elsewhere. */
 #include "common/fs.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -38,12 +37,6 @@ static int sync_fd(int fd)
 	return r < 0 ? -errno : 0;
 }
 
-static void closedirp(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 int fs_open_dir(int dirfd, const char *path, struct err *reterr)
 {
 	int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -51,6 +44,26 @@ int fs_open_dir(int dirfd, const char *path, struct err *reterr)
 	if (fd < 0)
 		return err_set_errno(reterr, -errno, "open directory %s", path);
 	return fd;
+}
+
+int fs_open_list(int dirfd, const char *path, DIR **ret, struct err *reterr)
+{
+	_cleanup_close_ int fd = fs_open_dir(dirfd, path, reterr);
+	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+
+	if (fd < 0)
+		return fd;
+	if (!d)
+		return err_set_errno(reterr, -errno, "read directory %s", path);
+	(void)TAKE_FD(fd); /* d owns it now */
+	*ret = d;
+	return 0;
+}
+
+void fs_closedirp(DIR **d)
+{
+	if (*d)
+		closedir(*d);
 }
 
 /* Reads until the end or until more than cap bytes came. */
@@ -339,19 +352,14 @@ static int remove_file(int dirfd, const char *name)
 
 int fs_remove_dir(int dirfd, const char *name, struct err *reterr)
 {
-	_cleanup_(closedirp) DIR *dir = NULL;
-	_cleanup_close_ int fd = -1;
-	int r;
+	_cleanup_(fs_closedirp) DIR *dir = NULL;
+	int r = fs_open_list(dirfd, name, &dir, NULL);
 
-	fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return errno == ENOENT ? 0 : err_set_errno(reterr, -errno, "remove directory %s", name);
-	dir = fdopendir(fd);
-	if (!dir)
-		return err_set_errno(reterr, -errno, "remove directory %s", name);
-	(void)TAKE_FD(fd); /* dir owns it now */
+	if (r == -ENOENT)
+		return 0;
 	/* Look first, so that a refusal removes nothing. */
-	r = each_entry(dir, refuse_dir);
+	if (r == 0)
+		r = each_entry(dir, refuse_dir);
 	if (r == 0)
 		r = each_entry(dir, remove_file);
 	if (r == 0 && unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)

@@ -9,6 +9,7 @@
 #include "common/base.h"
 #include "common/err.h"
 
+#include <dirent.h>
 #include <sys/types.h>
 
 #define FS_ESYNC (-121) /* -EREMOTEIO, which no file call used here returns */
@@ -19,6 +20,10 @@
 /* Opens a directory (O_PATH is not used: the fd can be synced). Below dirfd no symlink is followed in
  * the last component. dirfd may be AT_FDCWD. Returns the fd or a negative errno. */
 int fs_open_dir(int dirfd, const char *path, struct err *reterr) _must_check_;
+
+/* The same, to list it with readdir. The caller closes: _cleanup_(fs_closedirp). */
+int fs_open_list(int dirfd, const char *path, DIR **ret, struct err *reterr) _must_check_;
+void fs_closedirp(DIR **d);
 
 /* Reads a whole regular file of at most cap bytes; FIFOs, devices, directories and (last component)
  * symlinks are refused. *ret is NUL-terminated, the caller frees. -EFBIG when larger than cap. */

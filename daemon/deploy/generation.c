@@ -14,7 +14,6 @@
 #include "common/str.h"
 #include "config/names.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -36,12 +35,6 @@ struct part {
 	const char *text;
 };
 #define N_PARTS 3
-
-static void closedirp(DIR **d)
-{
-	if (*d != NULL)
-		closedir(*d);
-}
 
 static int make_names(const char *name, unsigned generation, struct names *ret, struct err *reterr)
 {
@@ -173,16 +166,12 @@ static int make_archive(const struct generation_dirs *d, const char *name, bool 
 /* Removes what an earlier attempt left, except for the file named keep (NULL: keeps nothing). */
 static int clean_dir(int dir_fd, const char *keep, struct err *reterr)
 {
-	_cleanup_(closedirp) DIR *dir = NULL;
-	_cleanup_close_ int fd = fs_open_dir(dir_fd, ".", reterr);
+	_cleanup_(fs_closedirp) DIR *dir = NULL;
 	struct dirent *de;
+	int r = fs_open_list(dir_fd, ".", &dir, reterr);
 
-	if (fd < 0)
-		return fd;
-	dir = fdopendir(fd);
-	if (dir == NULL)
-		return err_set_errno(reterr, -errno, "cannot read a folder");
-	(void)TAKE_FD(fd);
+	if (r < 0)
+		return r;
 	while ((de = readdir(dir)) != NULL) {
 		if (strcmp(de->d_name, ".") == 0 || strcmp(de->d_name, "..") == 0)
 			continue;
@@ -463,8 +452,7 @@ static unsigned number_of(const char *folder)
 int generation_next(const struct generation_dirs *d, const char *name, unsigned wish, unsigned *ret,
 		    struct err *reterr)
 {
-	_cleanup_(closedirp) DIR *dir = NULL;
-	_cleanup_close_ int fd = -1;
+	_cleanup_(fs_closedirp) DIR *dir = NULL;
 	struct names n;
 	struct dirent *de;
 	int r = make_names(name, wish, &n, reterr);
@@ -472,15 +460,11 @@ int generation_next(const struct generation_dirs *d, const char *name, unsigned 
 	if (r < 0)
 		return r;
 	*ret = wish;
-	fd = fs_open_dir(d->archive_fd, name, NULL);
-	if (fd == -ENOENT)
+	r = fs_open_list(d->archive_fd, name, &dir, NULL);
+	if (r == -ENOENT)
 		return 0;
-	if (fd < 0)
-		return err_set_errno(reterr, fd, "cannot open archive/%s", name);
-	dir = fdopendir(fd);
-	if (dir == NULL)
-		return err_set_errno(reterr, -errno, "cannot read archive/%s", name);
-	(void)TAKE_FD(fd);
+	if (r < 0)
+		return err_set_errno(reterr, r, "cannot open archive/%s", name);
 	while ((de = readdir(dir)) != NULL) {
 		unsigned there = number_of(de->d_name);
 

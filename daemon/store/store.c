@@ -11,7 +11,6 @@
 #include "common/timefmt.h"
 #include "config/names.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -30,12 +29,6 @@ struct store {
 	 * because saving leaves the store itself as it is (const). */
 	pthread_rwlock_t *saving;
 };
-
-static void closedirp(DIR **d)
-{
-	if (*d != NULL)
-		closedir(*d);
-}
 
 /* strerror names the fault; this names the remedy, as far as there is one to name. */
 static const char *remedy(int r)
@@ -184,17 +177,13 @@ static int take_lock(int state_fd, const char *dir, int *ret, struct err *reterr
 /* For live/ and archive/ only at start, right after the lock was taken: nobody else can be at work. */
 static int list_dir(int dir_fd, bool remove_temps, char ***ret, size_t *ret_n, struct err *reterr)
 {
-	_cleanup_(closedirp) DIR *d = NULL;
-	_cleanup_close_ int fd = fs_open_dir(dir_fd, ".", reterr);
+	_cleanup_(fs_closedirp) DIR *d = NULL;
 	char **names = NULL;
 	size_t n = 0, alloc = 0;
+	int r = fs_open_list(dir_fd, ".", &d, reterr);
 
-	if (fd < 0)
-		return fd;
-	d = fdopendir(fd);
-	if (d == NULL)
-		return err_set_errno(reterr, -errno, "cannot read a folder");
-	(void)TAKE_FD(fd);
+	if (r < 0)
+		return r;
 	for (;;) {
 		struct dirent *de;
 
@@ -213,8 +202,7 @@ static int list_dir(int dir_fd, bool remove_temps, char ***ret, size_t *ret_n, s
 		names[n++] = xstrndup(de->d_name, strlen(de->d_name) - strlen(SUFFIX));
 	}
 	if (errno != 0) {
-		int r = err_set_errno(reterr, -errno, "cannot read a folder");
-
+		r = err_set_errno(reterr, -errno, "cannot read a folder");
 		while (n > 0)
 			free(names[--n]);
 		free(names);

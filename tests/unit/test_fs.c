@@ -134,6 +134,34 @@ static void test_open_dir(void **state)
 	assert_string_equal(e.text, "open directory none: No such file or directory");
 }
 
+static void test_open_list(void **state)
+{
+	DIR *none = NULL;
+	struct err e = ERR_INIT;
+	unsigned n = 0;
+
+	(void)state;
+	assert_int_equal(mkdirat(dir_fd, "sub", 0700), 0);
+	assert_int_equal(symlinkat("sub", dir_fd, "link"), 0);
+	put("sub/a", "x");
+	put("sub/b", "x");
+	for (int i = 0; i < 2; i++) { /* each starts at the first entry */
+		_cleanup_(fs_closedirp) DIR *d = NULL;
+
+		assert_int_equal(fs_open_list(dir_fd, "sub", &d, &e), 0);
+		assert_int_equal(fcntl(dirfd(d), F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+		while (readdir(d))
+			n++;
+	}
+	assert_int_equal(n, 2 * 4);
+	assert_int_equal(fs_open_list(dir_fd, "link", &none, &e), -ENOTDIR);
+	assert_int_equal(fs_open_list(dir_fd, "sub/a", &none, NULL), -ENOTDIR);
+	assert_int_equal(fs_open_list(dir_fd, "none", &none, &e), -ENOENT);
+	assert_string_equal(e.text, "open directory none: No such file or directory");
+	assert_null(none);
+	fs_closedirp(&none);
+}
+
 static void test_read_cap(void **state)
 {
 	_cleanup_free_ char *text = NULL;
@@ -445,6 +473,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		FS_TEST(test_open_dir),
+		FS_TEST(test_open_list),
 		FS_TEST(test_read_cap),
 		FS_TEST(test_read_without_size),
 		FS_TEST(test_read_binary),
