@@ -43,18 +43,6 @@ static void keep(struct app *a, const struct record *r)
 			  "the state cannot be written: %s", e.text);
 }
 
-static char *join_names(const struct cert_info *info)
-{
-	struct strbuf sb = STRBUF_INIT(256u << 10);
-
-	for (size_t i = 0; i < info->n_names; i++) {
-		if (i > 0)
-			strbuf_addc(&sb, ' ');
-		strbuf_adds(&sb, info->names[i]);
-	}
-	return strbuf_take(&sb);
-}
-
 /* There is no state file, but live/<name> points to a certificate: somebody lost the state folder, or restored half a
  * backup. What is installed is a fact; buying it again would be a mistake. */
 static struct record *from_live(struct app *a, const char *name, unsigned generation)
@@ -74,7 +62,7 @@ static struct record *from_live(struct app *a, const char *name, unsigned genera
 	r = record_new(name);
 	r->cert.generation = generation;
 	r->cert.serial = xstrdup(info.serial);
-	r->cert.names = join_names(&info);
+	r->cert.names = record_join_names((const char *const *)info.names, info.n_names);
 	r->cert.not_before = info.not_before;
 	r->cert.not_after = info.not_after;
 	r->cert.installed_at = info.not_before;

@@ -135,9 +135,6 @@ static void add_next(struct json *o, const struct domain *d)
 
 static struct json *deploy_json(const struct record *r, bool with_error)
 {
-	static const char *const WORDS[] = {
-		[DEPLOY_TODO] = "todo", [DEPLOY_DONE] = "done", [DEPLOY_FAILED] = "failed"
-	};
 	struct json *a = json_new_arr();
 
 	for (uint32_t i = 0; i < r->n_deploys; i++) {
@@ -145,7 +142,7 @@ static struct json *deploy_json(const struct record *r, bool with_error)
 		struct json *o = json_new_obj();
 
 		json_set_str(o, "target", t->target);
-		json_set_str(o, "state", WORDS[t->state]);
+		json_set_str(o, "state", record_deploy_word(t->state));
 		json_set_time(o, "at", t->at);
 		if (with_error) {
 			json_set_i64(o, "attempts", t->attempts);

@@ -6,7 +6,6 @@
 #include "daemon/core/job_priv.h"
 
 #include "common/mem.h"
-#include "common/strbuf.h"
 #include "daemon/core/retry.h"
 
 #include <assert.h>
@@ -241,14 +240,7 @@ void job_begin(struct job_ctx *c)
 
 char *job_names(const struct cfg_domain *spec)
 {
-	struct strbuf sb = STRBUF_INIT(256u << 10);
-
-	for (uint32_t i = 0; i < spec->n_names; i++) {
-		if (i > 0)
-			strbuf_addc(&sb, ' ');
-		strbuf_adds(&sb, spec->names[i]);
-	}
-	return strbuf_take(&sb);
+	return record_join_names(spec->names, spec->n_names);
 }
 
 /* --- events that are not answers --- */

@@ -3,7 +3,10 @@
 #include "daemon/core/record.h"
 
 #include "common/mem.h"
+#include "common/strbuf.h"
 #include "daemon/core/budget.h"
+
+#define NAMES_MAX (256UL * 1024)
 
 struct record *record_new(const char *name)
 {
@@ -11,6 +14,18 @@ struct record *record_new(const char *name)
 
 	r->name = xstrdup(name);
 	return r;
+}
+
+char *record_join_names(const char *const *names, size_t n)
+{
+	struct strbuf sb = STRBUF_INIT(NAMES_MAX);
+
+	for (size_t i = 0; i < n; i++) {
+		if (i > 0)
+			strbuf_addc(&sb, ' ');
+		strbuf_adds(&sb, names[i]);
+	}
+	return strbuf_take(&sb);
 }
 
 void record_job_free(struct record_job *j)

@@ -116,6 +116,12 @@ void record_free(struct record *r);
 DEFINE_CLEANUP(struct record *, record_free)
 void record_job_free(struct record_job *j);
 
+/* Names as a record keeps them, blank separated; the caller frees. Whoever compares names compares this text. */
+char *record_join_names(const char *const *names, size_t n);
+
+/* "todo", "done" or "failed". */
+const char *record_deploy_word(enum deploy_state s);
+
 /* Sets or (code NULL) clears the error; attempts counts up while the code stays the same. */
 void record_set_error(struct record *r, int64_t now, const char *code, const char *message);
 

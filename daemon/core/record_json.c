@@ -18,6 +18,11 @@ static const char *const DEPLOY_STATES[] = {
 	[DEPLOY_FAILED] = "failed",
 };
 
+const char *record_deploy_word(enum deploy_state s)
+{
+	return DEPLOY_STATES[s];
+}
+
 /* --- writing --- */
 
 static struct json *encode_cert(const struct record_cert *c)
@@ -90,7 +95,7 @@ static struct json *encode_deploys(const struct record *r)
 		struct json *o = json_new_obj();
 
 		json_set_str(o, "target", d->target);
-		json_set_str(o, "state", DEPLOY_STATES[d->state]);
+		json_set_str(o, "state", record_deploy_word(d->state));
 		json_set_i64(o, "generation", d->generation);
 		json_set_i64(o, "attempts", d->attempts);
 		json_set_time(o, "at", d->at);

@@ -28,6 +28,22 @@ static void test_new_is_empty(void **state)
 	record_job_free(NULL);
 }
 
+static void test_names_and_words(void **state)
+{
+	const char *const names[] = { "a.example", "*.b.example", "c.example" };
+	_cleanup_free_ char *none = record_join_names(names, 0);
+	_cleanup_free_ char *one = record_join_names(names, 1);
+	_cleanup_free_ char *all = record_join_names(names, 3);
+
+	(void)state;
+	assert_string_equal(none, "");
+	assert_string_equal(one, "a.example");
+	assert_string_equal(all, "a.example *.b.example c.example");
+	assert_string_equal(record_deploy_word(DEPLOY_TODO), "todo");
+	assert_string_equal(record_deploy_word(DEPLOY_DONE), "done");
+	assert_string_equal(record_deploy_word(DEPLOY_FAILED), "failed");
+}
+
 static void test_error_counts_while_it_stays_the_same(void **state)
 {
 	_cleanup_(record_freep) struct record *r = record_new("a.example");
@@ -131,6 +147,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_new_is_empty),
+		cmocka_unit_test(test_names_and_words),
 		cmocka_unit_test(test_error_counts_while_it_stays_the_same),
 		cmocka_unit_test(test_error_from_itself),
 		cmocka_unit_test(test_ledger_keeps_a_day),
