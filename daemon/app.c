@@ -94,6 +94,8 @@ static void workers_are_alive(void *arg)
 {
 	struct app *a = arg;
 
+	if (a->stopping)
+		return;
 	notify_watchdog();
 	timer_set(a->watchdog, notify_watchdog_ms());
 }
@@ -245,13 +247,24 @@ static int bring_up(struct app *a)
 
 /* --- down --- */
 
+static void stop_domain(struct domain *d)
+{
+	if (!d->flight)
+		return;
+	operation_cancel(d);
+	duties_cancel(d);
+}
+
+/* Before the parts that they use are given back. */
 static void stop_domains(struct app *a)
 {
-	for (size_t i = 0; i < a->n_domains; i++) {
-		if (a->domains[i]->flight) {
-			operation_cancel(a->domains[i]);
-			duties_cancel(a->domains[i]);
-		}
+	struct domain *d;
+
+	for (size_t i = 0; i < a->n_domains; i++)
+		stop_domain(a->domains[i]);
+	TAILQ_FOREACH(d, &a->leaving, leaving)
+	{
+		stop_domain(d);
 	}
 }
 

@@ -201,22 +201,31 @@ static void start_save(struct domain *d)
 	work_start(d->app->loop, save_run, save_done, s, &f->saving);
 }
 
+static void flush(struct domain *d)
+{
+	struct save *s;
+
+	if (!d->flight || !d->flight->dirty)
+		return;
+	s = save_new(d->app->store, d->rec, &d->flight->history);
+	save_run(s);
+	if (s->rc < 0)
+		runner_log(d, LOG_LEVEL_ERROR, &MSG_STATE_WRITE, "the state cannot be written: %s",
+			   s->err.text);
+	else
+		d->flight->dirty = false;
+	save_free(s);
+}
+
 void runner_flush(struct app *a)
 {
-	for (size_t i = 0; i < a->n_domains; i++) {
-		struct domain *d = a->domains[i];
-		struct save *s;
+	struct domain *d;
 
-		if (!d->flight || !d->flight->dirty)
-			continue;
-		s = save_new(a->store, d->rec, &d->flight->history);
-		save_run(s);
-		if (s->rc < 0)
-			runner_log(d, LOG_LEVEL_ERROR, &MSG_STATE_WRITE, "the state cannot be written: %s",
-				   s->err.text);
-		else
-			d->flight->dirty = false;
-		save_free(s);
+	for (size_t i = 0; i < a->n_domains; i++)
+		flush(a->domains[i]);
+	TAILQ_FOREACH(d, &a->leaving, leaving)
+	{
+		flush(d);
 	}
 }
 
