@@ -285,6 +285,10 @@ static void reload_done(void *arg)
 	bool again;
 
 	a->reloading = false;
+	if (a->stopping) { /* what would take it over has gone */
+		reload_free(r);
+		return;
+	}
 	if (r->now && r->trust && parts_reconfigure(a, r->now, &r->err) == 0)
 		swap(a, r);
 	else

@@ -46,3 +46,15 @@ def test_what_a_removed_domain_has_to_write_is_written_on_the_way_out(world):
     base.until(lambda: world.sandbox.orders(OTHER), why="the order")
     base.until(lambda: json.loads(path.read_text())["job"].get("order_id"), why="the order id on disk")
     d.stop()
+
+
+def test_stop_while_a_reload_is_read(world):
+    """The configuration that is being read comes after everything that could take it over has gone."""
+    d = world.simple(NAME).start()
+    d.wait(NAME)
+    more = [world.domain(f"n{i}.example.jp") for i in range(400)]
+    d.write_config(yamlout.dump({**d.config, "domains": d.config["domains"] + more}))
+    d.proc.send_signal(signal.SIGHUP)
+    d.proc.send_signal(signal.SIGTERM)
+    d.stop()
+    assert len(world.sandbox.orders()) == 1
