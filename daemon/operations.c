@@ -312,21 +312,34 @@ static void publish_run(void *arg)
 	w->rc = webroot_publish(w->webroot, w->token, (const char *const *)w->own, w->n_own, &w->err);
 }
 
+static void add_own(struct local_work *w, const struct record *r)
+{
+	for (uint32_t i = 0; i < r->n_proofs; i++) {
+		if (strcmp(r->proofs[i].webroot, w->webroot) != 0)
+			continue;
+		w->own = xrealloc_array(w->own, w->n_own + 1, sizeof(*w->own));
+		w->own[w->n_own++] = xstrdup(r->proofs[i].token);
+	}
+}
+
+/* The lock of the webroot is ours: what another domain has there is of before a restart or of before its webroot was changed,
+ * and it puts its value up again when its turn comes. */
 static void publish_now(struct domain *d)
 {
-	struct operation *o = d->flight->operation;
-	const struct record *r = d->rec;
-	struct local_work *w = local_new(o);
+	const struct app *a = d->app;
+	const struct domain *leaving;
+	struct local_work *w = local_new(d->flight->operation);
 
 	w->code = "webroot";
 	w->webroot = xstrdup(d->spec->dcv.webroot);
-	w->token = xstrdup(r->job->dcv_token);
-	w->own = xcalloc(r->n_proofs + 1, sizeof(*w->own));
-	for (uint32_t i = 0; i < r->n_proofs; i++) {
-		if (strcmp(r->proofs[i].webroot, w->webroot) == 0)
-			w->own[w->n_own++] = xstrdup(r->proofs[i].token);
+	w->token = xstrdup(d->rec->job->dcv_token);
+	for (size_t i = 0; i < a->n_domains; i++)
+		add_own(w, a->domains[i]->rec);
+	TAILQ_FOREACH(leaving, &a->leaving, leaving)
+	{
+		add_own(w, leaving->rec);
 	}
-	run_local(o, w, publish_run);
+	run_local(d->flight->operation, w, publish_run);
 }
 
 static void deferred_done(void *arg)

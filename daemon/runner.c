@@ -409,11 +409,10 @@ static void leave(struct domain *d)
  * is put up again after it. */
 static void yield_webroot(struct domain *d)
 {
-	const struct record_job *j = d->rec->job;
 	struct job_update u;
 	struct job_env env;
 
-	if (!lock_is_wanted(d) || !j || j->phase != PHASE_CHECK || j->next_at == 0 || j->yielded)
+	if (!lock_is_wanted(d) || !job_may_yield(d->rec))
 		return;
 	runner_env(d, &env);
 	job_step(d->rec, &env, &(struct job_event){ .kind = EV_YIELD }, &u);

@@ -62,6 +62,15 @@ bool job_is_pending_at_ca(const struct record *rec)
 	return rec->job && rec->job->order_id != 0 && !rec->held && rec->job->phase < PHASE_DOWNLOAD;
 }
 
+/* Between two steps of a placed order, or held: whatever comes next puts the proof up again when it is still needed. */
+bool job_may_yield(const struct record *rec)
+{
+	const struct record_job *j = rec->job;
+
+	return j && !j->yielded && j->phase >= PHASE_PUBLISH && j->phase <= PHASE_WAIT &&
+	       (rec->held || j->next_at != 0);
+}
+
 void job_report(struct job_update *u, enum report_kind kind, const char *fmt, ...)
 {
 	struct job_report *r;
@@ -317,14 +326,15 @@ static void on_hint(struct job_ctx *c)
 		job_go(c, PHASE_WAIT);
 }
 
-/* A name that cannot be validated must not keep all others of its webroot waiting: while it pauses, the next one has its turn. */
+/* A name that cannot be validated must not keep all others of its webroot waiting: while it pauses, or is held, the next one
+ * has its turn. */
 static void on_yield(struct job_ctx *c)
 {
 	struct record_job *j = c->job;
 
-	if (j->phase != PHASE_CHECK || j->next_at == 0 || j->yielded)
+	if (!job_may_yield(c->rec))
 		return;
-	j->republish = true;
+	j->republish = j->phase == PHASE_CHECK;
 	j->yielded = true;
 	c->u->persist = true;
 }
@@ -363,7 +373,7 @@ void job_step(struct record *rec, const struct job_env *env, const struct job_ev
 			on_hint(&c);
 		break;
 	case EV_YIELD:
-		if (is_live(rec))
+		if (rec->job)
 			on_yield(&c);
 		break;
 	case EV_RELEASE:

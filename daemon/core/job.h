@@ -132,6 +132,9 @@ void job_step(struct record *rec, const struct job_env *env, const struct job_ev
 /* True when the order is placed and its state is worth a status-changes poll. */
 bool job_is_pending_at_ca(const struct record *rec);
 
+/* May another order have the webroot for now (EV_YIELD)? */
+bool job_may_yield(const struct record *rec);
+
 /* The names of an order as the record keeps them: blank separated, common name first. Caller frees. */
 char *job_names(const struct cfg_domain *spec);
 

@@ -58,3 +58,71 @@ def test_stop_while_a_reload_is_read(world):
     d.proc.send_signal(signal.SIGTERM)
     d.stop()
     assert len(world.sandbox.orders()) == 1
+
+
+def shared_world(world, *names, served=None):
+    """All names have one webroot; the web server serves those of `served` (None: all) from there."""
+    world.start_ca("--ca-poll", "0s")
+    world.start_web()
+    shared = world.web.share(*(names if served is None else served))
+    for name in names:
+        world.web.webroot(name)
+    dcv = {"method": "http-token", "webroot": str(shared)}
+    return shared, world.make_daemon(*[world.domain(n, dcv=dcv) for n in names])
+
+
+def serve_from(world, name, shared):
+    place = world.web.www / name
+    place.rmdir()
+    place.symlink_to(shared)
+
+
+def test_shared_webroot_after_a_restart(world):
+    """A proof that stands since before the restart is ours, whichever of the orders comes first."""
+    bad, good = "bad.example.jp", "good.example.jp"
+    shared, d = shared_world(world, bad, good, served=[good])
+    both = d.config["domains"]
+    d.config["domains"] = both[:1]
+    d.write_config()
+    d.start()
+    d.wait_error(bad, "404")
+    d.kill9()
+    d.config["domains"] = both
+    d.write_config()
+    d.start()
+    d.wait(good, timeout=60)
+    serve_from(world, bad, shared)
+    d.wait(bad, timeout=90)
+    assert "not ours" not in d.log()
+    base.until(lambda: not (shared / PROOF).exists(), why="no proof is left")
+
+
+def test_failed_order_lets_the_others_have_its_webroot(world):
+    """Final refusals stop that order; its proof must not stop all others of the webroot."""
+    names = ["a.example.jp", "b.example.jp"]
+    shared, d = shared_world(world, *names)
+    world.sandbox.fault("check", "status", status=400, code="invalid_something", message="no", times=2)
+    d.start()
+    states = base.until(lambda: (s := {x["name"]: x["state"] for x in d.status()["domains"]}) and "failed" in s.values() and s)
+    (bad,) = [n for n in names if states[n] == "failed"]
+    (good,) = [n for n in names if n != bad]
+    d.wait(good, timeout=60)
+    assert d.status(bad)["state"] == "failed"
+    assert d.ctl("renew", bad).code == 0
+    d.wait(bad, timeout=60)
+    for name in names:
+        world.assert_good(d, name)
+    base.until(lambda: not (shared / PROOF).exists(), why="no proof is left")
+
+
+def test_webroot_with_a_foreign_file_is_tried_by_all(world):
+    """Publishing fails; the next in line must not wait for ever without a word."""
+    names = ["a.example.jp", "b.example.jp"]
+    shared, d = shared_world(world, *names)
+    (shared / PROOF).parent.mkdir(parents=True)
+    (shared / PROOF).write_text("somebody else's\n")
+    d.start()
+    for name in names:
+        d.wait_error(name, "not ours", timeout=30)
+    (shared / PROOF).unlink()
+    d.wait(*names, timeout=90)

@@ -447,7 +447,8 @@ static inline void people(const struct m_from *f)
 	}
 	n.s.w.spec ^= 1;
 	f->emit(f->arg, "configuration changes", FAULTY, &n);
-	if (f->m->yields && s->mem.job.on && s->mem.job.phase == PHASE_CHECK && s->mem.job.next)
+	if (f->m->yields && s->mem.job.on && s->mem.job.phase >= PHASE_PUBLISH &&
+	    s->mem.job.phase <= PHASE_WAIT && (s->mem.job.next || s->mem.held))
 		event_move(f, (struct job_event){ .kind = EV_YIELD }, "another order wants the webroot",
 			   FAULTY);
 	if (s->mem.job.on && s->w.order != O_NONE && s->w.order_ref == s->mem.job.ref)

@@ -145,8 +145,8 @@ static void test_yield(void **state)
 		assert_false(r->job->yielded || u.persist);
 		r->job->next_at = T0;
 		u = step(r, (struct job_event){ .kind = EV_YIELD });
-		assert_int_equal(r->job->yielded, p == PHASE_CHECK);
-		assert_int_equal(u.persist, p == PHASE_CHECK);
+		assert_int_equal(r->job->yielded, p >= PHASE_PUBLISH && p <= PHASE_WAIT);
+		assert_int_equal(u.persist, r->job->yielded);
 		assert_int_equal(u.start, OP_NONE);
 		assert_int_equal(r->job->next_at, T0);
 		if (p != PHASE_CHECK)
@@ -158,6 +158,19 @@ static void test_yield(void **state)
 		assert_false(r->job->yielded);
 		assert_int_equal(r->n_proofs, 1);
 	}
+}
+
+/* A refused order keeps its job; its webroot must be free for others all the same. */
+static void test_yield_of_a_held_one(void **state)
+{
+	_cleanup_(record_freep) struct record *r = record_in(PHASE_CHECK);
+
+	(void)state;
+	r->held = true;
+	assert_true(step(r, (struct job_event){ .kind = EV_YIELD }).persist);
+	assert_true(r->job->yielded);
+	assert_int_equal(step(r, (struct job_event){ .kind = EV_RELEASE }).start, OP_INFO);
+	assert_int_equal(r->job->phase, PHASE_WAIT);
 }
 
 static void test_release(void **state)
@@ -281,6 +294,7 @@ int main(void)
 		cmocka_unit_test(test_wake_only_when_it_is_time),
 		cmocka_unit_test(test_hint),
 		cmocka_unit_test(test_yield),
+		cmocka_unit_test(test_yield_of_a_held_one),
 		cmocka_unit_test(test_release),
 		cmocka_unit_test(test_late_answers),
 		cmocka_unit_test(test_answer_to_what_is_not_asked_any_more),
