@@ -517,7 +517,7 @@ void operation_start(struct domain *d, enum job_op op)
 
 void operation_cancel(struct domain *d)
 {
-	struct operation *o = d->flight->operation;
+	struct operation *o = d->flight ? d->flight->operation : NULL;
 
 	if (!o)
 		return;

@@ -225,19 +225,38 @@ static void take_over(enum config_change change, const struct cfg_domain *old, c
 		t->changed[t->n_changed++] = d;
 }
 
+/* The proof may have another place now, and a pause may have been earned by what was just mended. An order that was placed
+ * goes on by asking for its state; the post itself is never touched. */
+static void begin_again(struct domain *d)
+{
+	const struct record_job *j = d->rec->job;
+
+	if (!j || d->rec->held)
+		return;
+	if (j->next_at != 0) {
+		runner_event(d, &(struct job_event){ .kind = EV_RELEASE });
+	} else if (j->phase == PHASE_PUBLISH || j->phase == PHASE_CHECK) {
+		operation_cancel(d);
+		runner_flight(d)->start_next = OP_NONE;
+		runner_event(d, &(struct job_event){ .kind = EV_RESTART });
+	}
+}
+
 static void go_on(struct domain *d)
 {
 	struct job_update u = { 0 };
+	bool spec_changed = d->spec_changed;
 
+	d->spec_changed = false;
 	if (d->is_leaving || d->is_fresh) {
 		d->is_fresh = false;
 		runner_admit(d);
 		return;
 	}
-	if (may_release(d, d->spec_changed) || (d->rec->job && waits_for_budget(d))) {
-		d->spec_changed = false;
+	if (may_release(d, spec_changed) || (d->rec->job && waits_for_budget(d)))
 		runner_event(d, &(struct job_event){ .kind = EV_RELEASE });
-	}
+	else if (spec_changed)
+		begin_again(d);
 	u.persist = duty_plan(d->rec, d->spec, false);
 	u.persist = retry_failed_deploys(d->rec) || u.persist;
 	runner_update(d, &u);

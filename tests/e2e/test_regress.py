@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 
+import pytest
 from lib import base, yamlout
 from lib.sandbox import assert_one_order
 
@@ -126,3 +127,48 @@ def test_webroot_with_a_foreign_file_is_tried_by_all(world):
         d.wait_error(name, "not ours", timeout=30)
     (shared / PROOF).unlink()
     d.wait(*names, timeout=90)
+
+
+@pytest.mark.parametrize("to", ["responder", "webroot"])
+def test_other_place_for_the_proof_while_it_queues_for_the_old_one(world, to):
+    bad, good = "bad.example.jp", "good.example.jp"
+    port = world.ports.take()
+    shared, d = shared_world(world, bad, good, served=[])
+    d.config["responder"] = {"listen": f"127.0.0.1:{port}"}
+    both = d.config["domains"]
+    d.config["domains"] = both[:1]
+    d.write_config()
+    d.start()
+    base.until(lambda: (shared / PROOF).exists(), why="the first proof")
+    world.sandbox.fault("check", "delay", delay_ms=4000, times=0)
+    # A look of ours delays only at first; then the check is under way for seconds and keeps the webroot.
+    base.until(lambda: world.sandbox.requests("check"), 60, why="a check")
+    reload(d, domains=both)
+    base.until(lambda: d.status(good)["phase"] == "publish", why="it queues")
+    if to == "responder":
+        both[1]["dcv"] = {"method": "http-token", "responder": True}
+    else:
+        both[1]["dcv"] = {"method": "http-token", "webroot": str(world.web.webroot(good))}
+    reload(d, domains=both)
+    world.sandbox.clear_faults()
+    if to == "responder":
+        time.sleep(8)
+        assert d.alive()
+    else:
+        d.wait(good, timeout=60)
+        assert not (world.web.webroot(good) / PROOF).exists()
+
+
+def test_corrected_webroot_is_used_at_once(world):
+    """Whoever mends a path and reloads does not wait for the pause that the wrong one has earned."""
+    world.start_ca()
+    world.start_web()
+    entry = world.domain(NAME)
+    good = entry["dcv"]
+    d = world.make_daemon({**entry, "dcv": {**good, "webroot": "/nonexistent"}}, certcentral={"poll_interval": "60s"})
+    d.start()
+    d.wait_error(NAME, "nonexistent")
+    reload(d, domains=[{**entry, "dcv": good}])
+    began = time.monotonic()
+    base.until(lambda: world.sandbox.requests("check"), 20, why="a check")
+    assert time.monotonic() - began < 30
