@@ -12,7 +12,7 @@ static bool same_secret(const struct secret *a, const struct secret *b)
 	return a == b || (a && b && secret_equal(a, b));
 }
 
-static bool same_deploy(const struct cfg_deploy *a, const struct cfg_deploy *b)
+bool config_same_deploy(const struct cfg_deploy *a, const struct cfg_deploy *b)
 {
 	if (a->type != b->type || strcmp(a->target, b->target) != 0)
 		return false;
@@ -30,7 +30,7 @@ static bool same_domain(const struct cfg_domain *a, const struct cfg_domain *b)
 	if (a->spec_hash != b->spec_hash || a->renew_before != b->renew_before || a->n_deploy != b->n_deploy)
 		return false;
 	for (uint32_t i = 0; i < a->n_deploy; i++)
-		if (!same_deploy(&a->deploy[i], &b->deploy[i]))
+		if (!config_same_deploy(&a->deploy[i], &b->deploy[i]))
 			return false;
 	return true;
 }

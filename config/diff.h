@@ -12,6 +12,9 @@ typedef void config_diff_fn(enum config_change change, const struct cfg_domain *
 			    const struct cfg_domain *now, void *arg);
 void config_diff(const struct config *old, const struct config *now, config_diff_fn *fn, void *arg);
 
+/* The same target with the same secrets? */
+bool config_same_deploy(const struct cfg_deploy *a, const struct cfg_deploy *b);
+
 /* True when something outside `domains` differs that needs a restart to take effect (state_dir,
  * control_socket, responder.listen); names holds them, comma separated. */
 bool config_needs_restart(const struct config *old, const struct config *now, char *names, size_t names_len);

@@ -102,6 +102,7 @@ struct domain {
 	bool is_going;	   /* ... and its end is on the way */
 	bool is_fresh;	   /* new in a reload, not admitted yet */
 	bool spec_changed; /* by the reload under way */
+	bool redeploys;	   /* the same: a target is another place now */
 	TAILQ_ENTRY(domain) leaving;
 };
 

@@ -6,6 +6,7 @@
 #include "common/clock.h"
 #include "common/fs.h"
 #include "common/mem.h"
+#include "config/diff.h"
 #include "daemon/dcv/webroot.h"
 
 struct duty_run {
@@ -75,6 +76,17 @@ static const struct cfg_deploy *find_target(const struct domain *d, const char *
 	return NULL;
 }
 
+/* A reload may have dropped the target meanwhile, or given it another key or id, and a renewal may have made another
+ * generation due: then what was brought there is not what is wanted, and the to-do stays. */
+static bool is_wanted(const struct duty_run *r, uint32_t i)
+{
+	const struct domain *d = r->domain;
+	const struct cfg_deploy *now = find_target(d, r->what);
+
+	return i != DUTY_NONE && d->rec->deploys[i].generation == r->generation && now &&
+	       config_same_deploy(now, r->target);
+}
+
 static void deployed(struct duty_run *r, const struct outcome *o)
 {
 	struct domain *d = r->domain;
@@ -84,9 +96,7 @@ static void deployed(struct duty_run *r, const struct outcome *o)
 
 	d->flight->deploying = NULL;
 	runner_env(d, &env);
-	/* A reload may have dropped the target meanwhile, and a renewal may have made another generation due: then what was
-	 * brought there is not what is wanted, and the to-do stays. */
-	if (i != DUTY_NONE && d->rec->deploys[i].generation == r->generation)
+	if (is_wanted(r, i))
 		duty_deploy_done(d->rec, i, &env, o, &u);
 	run_free(r);
 	runner_update(d, &u);

@@ -201,6 +201,22 @@ static void remove_domain(struct takeover *t, struct domain *d)
 	t->removed++;
 }
 
+/* The id decides whose certificate it is at Scutum; the name of the target has the host only. */
+static bool redo_moved(struct record *rec, const struct cfg_domain *old, const struct cfg_domain *now)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; i < now->n_deploy; i++) {
+		for (uint32_t k = 0; k < old->n_deploy; k++) {
+			const struct cfg_deploy *a = &old->deploy[k], *b = &now->deploy[i];
+
+			if (strcmp(a->target, b->target) == 0 && strcmp(a->scutum.id, b->scutum.id) != 0)
+				any = duty_redo(rec, b->target) || any;
+		}
+	}
+	return any;
+}
+
 static void take_over(enum config_change change, const struct cfg_domain *old, const struct cfg_domain *now,
 		      void *arg)
 {
@@ -217,6 +233,7 @@ static void take_over(enum config_change change, const struct cfg_domain *old, c
 		remove_domain(t, d);
 		return;
 	}
+	d->redeploys = differs && redo_moved(d->rec, old, now);
 	adopt_spec(d, t->reload->now, now);
 	d->spec_changed = differs && old->spec_hash != now->spec_hash;
 	t->domains[t->n++] = d;
@@ -258,7 +275,8 @@ static void go_on(struct domain *d)
 	else if (spec_changed)
 		begin_again(d);
 	u.persist = duty_plan(d->rec, d->spec, false);
-	u.persist = retry_failed_deploys(d->rec) || u.persist;
+	u.persist = retry_failed_deploys(d->rec) || u.persist || d->redeploys;
+	d->redeploys = false;
 	runner_update(d, &u);
 	runner_look(d);
 }

@@ -69,6 +69,22 @@ bool duty_plan(struct record *rec, const struct cfg_domain *spec, bool redo)
 	return changed;
 }
 
+bool duty_redo(struct record *rec, const char *target)
+{
+	for (uint32_t i = 0; i < rec->n_deploys; i++) {
+		struct record_deploy *d = &rec->deploys[i];
+
+		if (strcmp(d->target, target) != 0)
+			continue;
+		d->state = DEPLOY_TODO;
+		d->attempts = 0;
+		d->next_at = 0;
+		deploy_set_error(d, NULL);
+		return true;
+	}
+	return false;
+}
+
 static bool is_todo(const struct record *rec, const struct record_deploy *d)
 {
 	return d->state == DEPLOY_TODO && rec->cert.generation != 0;

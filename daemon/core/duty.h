@@ -12,6 +12,9 @@
  * vanished ones are dropped, the order is that of the YAML. redo: all of them become to-dos. True when anything changed. */
 bool duty_plan(struct record *rec, const struct cfg_domain *spec, bool redo);
 
+/* This target is another place now: what was brought there does not count. True when anything changed. */
+bool duty_redo(struct record *rec, const char *target);
+
 /* Index of the first target that is due now, or DUTY_NONE. */
 uint32_t duty_deploy_due(const struct record *rec, int64_t now);
 /* The earliest time at which a target becomes due, DUE_NEVER when there is nothing to do. */

@@ -172,3 +172,36 @@ def test_corrected_webroot_is_used_at_once(world):
     began = time.monotonic()
     base.until(lambda: world.sandbox.requests("check"), 20, why="a check")
     assert time.monotonic() - began < 30
+
+
+def test_push_that_ends_after_its_target_was_changed(world):
+    """The id names another site there: it has not got anything yet."""
+    d = world.simple(NAME)
+    world.sandbox.fault("scutum", "delay", delay_ms=4000)
+    d.start()
+    base.until(lambda: world.sandbox.requests("scutum"), 30, why="the first push")
+    d.config["domains"][0]["deploy"][0]["scutum"]["id"] = "XYZ"
+    reload(d)
+    d.wait(NAME)
+    assert [p["id"] for p in world.sandbox.pushes(NAME)][-1] == "XYZ"
+
+
+def test_push_refused_for_a_key_that_was_replaced_meanwhile(world):
+    d = world.simple(NAME)
+    good = (d.dir / "scutum-key").read_text()
+    d.write_secret("scutum-key", "wrong-key-of-scutum\n")
+    world.sandbox.fault("scutum", "delay", delay_ms=4000)
+    d.start()
+    base.until(lambda: world.sandbox.requests("scutum"), 30, why="the first push")
+    d.write_secret("scutum-key", good)
+    d.reload()
+    d.wait(NAME, timeout=30)
+
+
+def test_other_id_of_a_target_is_pushed_to(world):
+    d = world.simple(NAME).start()
+    d.wait(NAME)
+    d.config["domains"][0]["deploy"][0]["scutum"]["id"] = "XYZ"
+    reload(d)
+    base.until(lambda: [p["id"] for p in world.sandbox.pushes(NAME)] == ["ABC1234", "XYZ"], why="a push to the new id")
+    d.wait(NAME)
