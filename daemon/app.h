@@ -258,4 +258,6 @@ extern const size_t N_VERBS;
 void verbs_request_gone(struct control_request *rq, void *arg);
 /* Answers the waiters for whom it is decided. */
 void verbs_state_changed(struct app *a, const struct domain *d);
+/* The same after a reload that removed some. */
+void verbs_domains_removed(struct app *a);
 void verbs_done(struct app *a);

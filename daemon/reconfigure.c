@@ -310,6 +310,8 @@ static void swap(struct app *a, struct reload *r)
 	app_set_log(a->config);
 	for (size_t i = 0; i < t.n_changed; i++)
 		go_on(t.changed[i]);
+	if (t.removed > 0)
+		verbs_domains_removed(a);
 	answer_done(a, &t, restart);
 	free(old_domains);
 	free(t.changed);

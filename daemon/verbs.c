@@ -244,6 +244,16 @@ void verbs_state_changed(struct app *a, const struct domain *d)
 	}
 }
 
+/* Nobody tells the state of a domain that is not there any more. */
+void verbs_domains_removed(struct app *a)
+{
+	for (struct waiter *w = a->waiters, *next; w; w = next) {
+		next = w->next;
+		if (wait_has_failed(w))
+			wait_answer(w, "failed");
+	}
+}
+
 /* --- renew, deploy, reload --- */
 
 /* Why a renewal cannot be started now; NULL when it was. */

@@ -205,3 +205,18 @@ def test_other_id_of_a_target_is_pushed_to(world):
     reload(d)
     base.until(lambda: [p["id"] for p in world.sandbox.pushes(NAME)] == ["ABC1234", "XYZ"], why="a push to the new id")
     d.wait(NAME)
+
+
+def test_waiting_for_a_domain_that_is_removed(world):
+    d = world.simple(NAME, OTHER, ca=["--issue-delay", "20s"]).start()
+    began = time.monotonic()
+    base.until(lambda: d.status(OTHER)["phase"] == "wait", 30, why="it waits")
+    waiter = subprocess.Popen(
+        [base.program("dvcertctl"), "-s", str(d.socket), "--json", "wait", OTHER, "--timeout", "15s"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=base.clean_env(),
+    )  # fmt: skip
+    time.sleep(1)
+    reload(d, domains=d.config["domains"][:1])
+    assert waiter.wait(30) == 1, f"after {time.monotonic() - began:.1f} s"
+    waiter.stdout.close()
+    waiter.stderr.close()
