@@ -209,6 +209,8 @@ void operation_start(struct domain *d, enum job_op op);
 /* Silence; a paid post that has left may still take effect. */
 void operation_cancel(struct domain *d);
 enum job_op operation_kind(const struct operation *o);
+/* Is a pool thread at it? It cannot be stopped then. */
+bool operation_is_local(const struct operation *o);
 
 /* --- duties.c --- */
 void duties_start(struct domain *d);

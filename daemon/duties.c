@@ -250,7 +250,7 @@ void duties_start(struct domain *d)
 		if (i != DUTY_NONE)
 			start_clean(d, i);
 	}
-	if (!d->flight || !d->flight->deploying) {
+	if (!d->is_leaving && (!d->flight || !d->flight->deploying)) {
 		i = duty_deploy_due(d->rec, now);
 		if (i != DUTY_NONE)
 			start_deploy(d, i);

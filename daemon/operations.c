@@ -51,6 +51,11 @@ enum job_op operation_kind(const struct operation *o)
 	return o ? o->op : OP_NONE;
 }
 
+bool operation_is_local(const struct operation *o)
+{
+	return o && o->work;
+}
+
 static void free_list(char **list, size_t n)
 {
 	for (size_t i = 0; i < n; i++)

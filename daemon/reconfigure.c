@@ -183,6 +183,7 @@ static void add_domain(struct takeover *t, const struct cfg_domain *now)
 	if (d) { /* it was on its way out: its state in memory is newer than the file */
 		TAILQ_REMOVE(&a->leaving, d, leaving);
 		d->is_leaving = false;
+		d->is_fresh = !d->flight || (!d->flight->operation && d->flight->start_next == OP_NONE);
 		adopt_spec(d, r->now, now);
 	} else {
 		d = domain_new(a, r->now, now, TAKE_PTR(r->recs[i]));

@@ -339,6 +339,16 @@ static void on_yield(struct job_ctx *c)
 	c->u->persist = true;
 }
 
+/* Nobody looks after the proof from here on, and it would be in the way of others. Should the domain come back, its order goes
+ * on like after a restart, and puts it up again. */
+static void on_leave(struct job_ctx *c)
+{
+	if (c->job->yielded || c->rec->n_proofs == 0)
+		return;
+	c->job->yielded = true;
+	c->u->persist = true;
+}
+
 static bool is_live(const struct record *rec)
 {
 	return rec->job && !rec->held;
@@ -371,6 +381,10 @@ void job_step(struct record *rec, const struct job_env *env, const struct job_ev
 	case EV_HINT:
 		if (is_live(rec))
 			on_hint(&c);
+		break;
+	case EV_LEAVE:
+		if (rec->job)
+			on_leave(&c);
 		break;
 	case EV_YIELD:
 		if (rec->job)

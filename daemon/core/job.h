@@ -44,6 +44,7 @@ enum job_event_kind {
 	EV_RESTART, /* the process starts: whatever was under way may or may not have happened */
 	EV_HINT,    /* status-changes named our order */
 	EV_RELEASE, /* a person or a reload lets a held domain go on */
+	EV_LEAVE,   /* no longer in the YAML, and nothing is under way */
 	EV_YIELD    /* another order waits for the webroot in which our proof is not seen */
 };
 

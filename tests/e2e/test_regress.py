@@ -220,3 +220,37 @@ def test_waiting_for_a_domain_that_is_removed(world):
     assert waiter.wait(30) == 1, f"after {time.monotonic() - began:.1f} s"
     waiter.stdout.close()
     waiter.stderr.close()
+
+
+def test_removed_domain_takes_its_proof_along(world):
+    """Nobody would remove it later, and it would be in the way of all others of the webroot."""
+    bad, good = "bad.example.jp", "good.example.jp"
+    shared, d = shared_world(world, bad, good, served=[good])
+    both = d.config["domains"]
+    d.config["domains"] = both[:1]
+    d.write_config()
+    d.start()
+    d.wait_error(bad, "404")
+    assert (shared / PROOF).exists()
+    reload(d, domains=both[1:])
+    d.wait(good, timeout=60)
+    base.until(lambda: not (shared / PROOF).exists(), why="no proof is left")
+    # Back again: the order of before goes on.
+    serve_from(world, bad, shared)
+    reload(d, domains=both)
+    d.wait(bad, timeout=60)
+    world.assert_good(d, bad)
+
+
+def test_key_of_a_domain_that_was_removed_and_came_back(world):
+    """A key that is still being made must not replace the one of the order that was placed meanwhile."""
+    world.start_ca("--issue-delay", "25s")
+    world.start_web()
+    entry = world.domain(NAME)
+    d = world.make_daemon(world.domain(OTHER), {**entry, "key": {"type": "rsa", "bits": 8192}})
+    d.start()
+    assert d.status(NAME)["phase"] == "prepare"
+    reload(d, domains=d.config["domains"][:1])
+    reload(d, domains=[*d.config["domains"], {**entry, "key": {"type": "ec", "curve": "P-256"}}])
+    d.wait(NAME, timeout=90)
+    world.assert_good(d, NAME)

@@ -2,6 +2,8 @@
 /* The events that are not answers, and the table of moves. Sequences of events are the business of tests/model. */
 #include "tests/unit/job_fixture.h"
 
+#include "daemon/core/duty.h"
+
 static void test_start(void **state)
 {
 	_cleanup_(record_freep) struct record *r = record_new("a.example");
@@ -173,6 +175,19 @@ static void test_yield_of_a_held_one(void **state)
 	assert_int_equal(r->job->phase, PHASE_WAIT);
 }
 
+/* What a removed domain leaves in webroots may go; when it comes back, the proof is put up again. */
+static void test_leave(void **state)
+{
+	_cleanup_(record_freep) struct record *r = record_in(PHASE_CHECK);
+
+	(void)state;
+	assert_false(step(r, (struct job_event){ .kind = EV_LEAVE }).persist);
+	record_add_proof(r, "/w", "tok");
+	assert_true(step(r, (struct job_event){ .kind = EV_LEAVE }).persist);
+	assert_true(duty_proof_is_done(r, &r->proofs[0]));
+	assert_int_equal(step(r, (struct job_event){ .kind = EV_RESTART }).start, OP_INFO);
+}
+
 static void test_release(void **state)
 {
 	_cleanup_(record_freep) struct record *r = record_in(PHASE_SUBMIT);
@@ -294,6 +309,7 @@ int main(void)
 		cmocka_unit_test(test_wake_only_when_it_is_time),
 		cmocka_unit_test(test_hint),
 		cmocka_unit_test(test_yield),
+		cmocka_unit_test(test_leave),
 		cmocka_unit_test(test_yield_of_a_held_one),
 		cmocka_unit_test(test_release),
 		cmocka_unit_test(test_late_answers),
