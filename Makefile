@@ -58,10 +58,14 @@ FUZZ_BIN := $(FUZZ_SRC:%.c=$(BUILD)/%)
 BENCH_BIN := $(BENCH_SRC:%.c=$(BUILD)/%)
 PROGRAMS := $(BUILD)/dvcertd $(BUILD)/dvcertctl $(BUILD)/dvcert-sandbox
 
+# Manual pages; the options of dvcertd.yaml(5) are written from the tables of the configuration.
+MAN_SRC := $(wildcard docs/man/*.[158])
+MAN_GEN := $(BUILD)/docs/man/dvcertd.yaml.5
+
 Q := $(if $(V),,@)
 
 .PHONY: all
-all: $(PROGRAMS)
+all: $(PROGRAMS) $(MAN_GEN)
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
@@ -78,6 +82,13 @@ $(BUILD)/dvcert-sandbox: $(SANDBOX_OBJ) $(LIB)
 $(PROGRAMS):
 	@echo "  LD      $@"
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ $(PKG_LIBS) -lpthread
+
+$(BUILD)/docs/man/gen: $(BUILD)/docs/man/gen.o $(LIB)
+	@echo "  LD      $@"
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ $(PKG_LIBS) -lpthread
+$(MAN_GEN): docs/man/dvcertd.yaml.5.in $(BUILD)/docs/man/gen
+	@echo "  MAN     $@"
+	$(Q)$(BUILD)/docs/man/gen < $< > $@.tmp && mv $@.tmp $@
 
 $(UNIT_BIN): $(BUILD)/%: $(BUILD)/%.o $(LIB)
 	@echo "  LD      $@"
@@ -116,7 +127,8 @@ deps: deps-build
 install: all
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/systemd/system \
 		$(DESTDIR)$(PREFIX)/lib/sysusers.d $(DESTDIR)$(PREFIX)/lib/tmpfiles.d \
-		$(DESTDIR)$(PREFIX)/share/doc/dvcertd/examples $(DESTDIR)/etc/dvcertd/conf.d
+		$(DESTDIR)$(PREFIX)/share/doc/dvcertd/examples $(DESTDIR)/etc/dvcertd/conf.d \
+		$(addprefix $(DESTDIR)$(PREFIX)/share/man/man,1 5 8)
 	install -m 0755 $(BUILD)/dvcertd $(DESTDIR)$(PREFIX)/sbin/dvcertd
 	install -m 0755 $(BUILD)/dvcertctl $(BUILD)/dvcert-sandbox $(DESTDIR)$(PREFIX)/bin/
 	sed 's,/usr/sbin/dvcertd,$(PREFIX)/sbin/dvcertd,' systemd/dvcertd.service \
@@ -125,6 +137,8 @@ install: all
 	install -m 0644 systemd/dvcertd.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/dvcertd.conf
 	install -m 0644 config/examples/*.yaml $(DESTDIR)$(PREFIX)/share/doc/dvcertd/examples/
 	install -m 0644 README.md LICENSE docs/*.md $(DESTDIR)$(PREFIX)/share/doc/dvcertd/
+	set -e; for page in $(MAN_SRC) $(MAN_GEN); do \
+		install -m 0644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/; done
 
 .PHONY: demo
 demo: deps-build
