@@ -116,7 +116,7 @@ help:
 DEPS_BUILD := gcc make pkg-config libc6-dev libuv1-dev libcurl4-openssl-dev libjson-c-dev libssl-dev libyaml-dev \
 	libsystemd-dev libmicrohttpd-dev uthash-dev libidn2-dev libpsl-dev ca-certificates openssl
 DEPS_TEST := libcmocka-dev clang llvm libclang-rt-14-dev clang-format python3 python3-pytest python3-pytest-xdist python3-cryptography \
-	nginx-light libfaketime universal-ctags pmccabe codespell util-linux procps patch systemd
+	nginx-light libfaketime universal-ctags pmccabe codespell mandoc util-linux procps patch systemd
 .PHONY: deps deps-build
 deps-build:
 	@sh contrib/install-deps.sh $(DEPS_BUILD)
@@ -173,8 +173,8 @@ check-fuzz: $(FUZZ_BIN)
 	$(Q)set -e; for t in $(FUZZ_BIN); do $$t; done
 check-e2e: all
 	$(Q)DVCERT_BUILD=$(BUILD) $(if $(SAN),DVCERT_PATIENCE=3) $(PYTHON) -m pytest -q -n 4 -p no:cacheprovider tests/e2e
-lint:
-	$(Q)sh tests/lint/run.sh
+lint: all
+	$(Q)DVCERT_BUILD=$(BUILD) sh tests/lint/run.sh
 
 bench: all $(BENCH_BIN)
 	$(Q)DVCERT_BUILD=$(BUILD) $(PYTHON) tests/bench/bench.py

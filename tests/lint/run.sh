@@ -11,4 +11,5 @@ $python tests/lint/style.py || result=1
 sh tests/lint/headers.sh || result=1
 sh tests/lint/format.sh || result=1
 sh tests/lint/units.sh || result=1
+sh tests/lint/man.sh || result=1
 exit $result
