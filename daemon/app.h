@@ -8,6 +8,7 @@
  *   poller.c       the one status-changes poll for the account
  *   load.c         records from disk at the start
  *   reconfigure.c  a reload
+ *   leaving.c      the way out of a removed domain
  *   status.c       what a domain looks like from outside
  *   verbs.c        what dvcertctl can ask for */
 #pragma once
@@ -203,6 +204,12 @@ struct domain *domain_find(const struct app *a, const char *name);
 struct domain *domain_new(struct app *a, struct config *c, const struct cfg_domain *spec, struct record *rec);
 /* Cancels what is under way and frees. */
 void domain_free(struct domain *d);
+
+/* --- leaving.c: nothing happens unless d->is_leaving --- */
+/* Ends what can be ended. */
+void leaving_let_go(struct domain *d);
+/* Forgets it, when nothing is left to be done. */
+void leaving_end(struct domain *d);
 
 /* --- operations.c --- */
 void operation_start(struct domain *d, enum job_op op);

@@ -429,6 +429,12 @@ static inline void event_move(const struct m_from *f, struct job_event ev, const
 	step_and_emit(f, next_of(f), label, kind, &ev);
 }
 
+static inline bool may_yield(const struct m_rec *r)
+{
+	return r->job.on && r->job.phase >= PHASE_PUBLISH && r->job.phase <= PHASE_WAIT &&
+	       (r->job.next || r->held);
+}
+
 static inline void people(const struct m_from *f)
 {
 	const struct m_state *s = f->s;
@@ -447,8 +453,7 @@ static inline void people(const struct m_from *f)
 	}
 	n.s.w.spec ^= 1;
 	f->emit(f->arg, "configuration changes", FAULTY, &n);
-	if (f->m->yields && s->mem.job.on && s->mem.job.phase >= PHASE_PUBLISH &&
-	    s->mem.job.phase <= PHASE_WAIT && (s->mem.job.next || s->mem.held))
+	if (f->m->yields && may_yield(&s->mem))
 		event_move(f, (struct job_event){ .kind = EV_YIELD }, "another order wants the webroot",
 			   FAULTY);
 	if (s->mem.job.on && s->w.order != O_NONE && s->w.order_ref == s->mem.job.ref)
