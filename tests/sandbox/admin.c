@@ -2,12 +2,14 @@
 #include "tests/sandbox/admin.h"
 
 #include "common/mem.h"
+#include "tests/sandbox/approvals.h"
+#include "tests/sandbox/certificates.h"
 #include "tests/sandbox/fields.h"
 #include "tests/sandbox/order_request.h"
 #include "tests/sandbox/orders.h"
+#include "tests/sandbox/settings.h"
 
-#define OFFSET_MAX_S   (100 * 366 * INT64_C(86400))
-#define DURATION_MAX_S (100 * 366 * INT64_C(86400))
+#define OFFSET_MAX_S (100 * 366 * INT64_C(86400))
 
 typedef void admin_fn(struct sandbox *sb, const struct request *rq, struct reply *rp);
 
@@ -27,22 +29,56 @@ static struct json *strings_json(char *const *s, const bool *only, size_t n)
 	return list;
 }
 
-static struct json *order_json(const struct order *o)
+static struct json *certificate_json(const struct sandbox *sb, const struct certificate *c)
 {
+	static const char *const kinds[] = { [CERTIFICATE_PRIMARY] = "primary",
+					     [CERTIFICATE_REISSUE] = "reissue",
+					     [CERTIFICATE_DUPLICATE] = "duplicate" };
+	const char *status = c->dropped			   ? "dropped"
+			     : c->waits			   ? "needs_approval"
+			     : !c->issued_at		   ? "pending"
+			     : certificates_revoked(sb, c) ? "revoked"
+							   : "issued";
 	struct json *j = json_new_obj();
+	json_set_i64(j, "certificate_id", c->id);
+	json_set_str(j, "kind", kinds[c->kind]);
+	json_set_str(j, "status", status);
+	json_set_str(j, "serial", c->issued_at ? c->cert.serial : NULL);
+	json_set(j, "dns_names", strings_json(c->names, NULL, c->n_names));
+	json_set_time(j, "issued_at", c->issued_at);
+	json_set_time(j, "not_after", c->cert.not_after);
+	json_set_time(j, "revoked_at", c->revoked_at);
+	return j;
+}
+
+static struct json *order_json(const struct sandbox *sb, const struct order *o)
+{
+	const struct certificate *c = o->active, *subject = orders_subject(o);
+	struct json *j = json_new_obj(), *all = json_new_arr(), *revoked = json_new_arr();
+	for (size_t i = 0; i < o->n_certificates; i++) {
+		json_add(all, certificate_json(sb, o->certificates[i]));
+		if (certificates_revoked(sb, o->certificates[i]))
+			json_add_str(revoked, o->certificates[i]->cert.serial);
+	}
 	json_set_i64(j, "order_id", o->id);
-	json_set_i64(j, "certificate_id", o->certificate_id);
+	json_set_i64(j, "certificate_id", c->id);
 	json_set_str(j, "status", o->status);
+	json_set_str(j, "kind", o->renewal_of ? "renewal" : "new");
 	json_set_str(j, "product", o->product);
-	json_set_str(j, "common_name", o->names[0]);
-	json_set(j, "dns_names", strings_json(o->names, NULL, o->n_names));
+	json_set_str(j, "common_name", c->names[0]);
+	json_set(j, "dns_names", strings_json(c->names, NULL, c->n_names));
 	json_set_str(j, "alternative_order_id", o->alternative_order_id);
 	json_set_str(j, "dcv_method", order_dcv_word(o->dcv_method));
 	json_set_str(j, "dcv_token", o->token);
 	json_set_time(j, "created_at", o->created_at);
-	json_set_time(j, "issued_at", o->issued_at);
-	json_set_str(j, "serial", o->issued_at ? o->cert.serial : NULL);
-	json_set(j, "validated", strings_json(o->names, o->proven, o->n_names));
+	json_set_time(j, "issued_at", c->issued_at);
+	json_set_str(j, "serial", c->issued_at ? c->cert.serial : NULL);
+	json_set(j, "validated", strings_json(subject->names, subject->proven, subject->n_names));
+	json_set_time(j, "valid_till", o->valid_till);
+	json_set_i64(j, "reissues", (int64_t)certificates_count(o, CERTIFICATE_REISSUE));
+	json_set_i64(j, "duplicates", (int64_t)certificates_count(o, CERTIFICATE_DUPLICATE));
+	json_set(j, "revoked", revoked);
+	json_set(j, "certificates", all);
 	return j;
 }
 
@@ -59,7 +95,7 @@ static void get_orders(struct sandbox *sb, const struct request *rq, struct repl
 	struct json *list = json_new_arr();
 	orders_issue_all_due(sb);
 	for (size_t i = 0; i < sb->n_orders; i++)
-		json_add(list, order_json(sb->orders[i]));
+		json_add(list, order_json(sb, sb->orders[i]));
 	send_list(rp, "orders", list);
 }
 
@@ -67,6 +103,32 @@ static bool status_word_is_good(const char *s)
 {
 	size_t len = strlen(s);
 	return len > 0 && len < SBX_STATUS_MAX && strspn(s, "abcdefghijklmnopqrstuvwxyz_") == len;
+}
+
+/* What an administrator does at the console. 0, or -1 with the error in *rp. */
+static int act(struct sandbox *sb, struct order *o, const char *action, struct reply *rp)
+{
+	struct approval *a = approvals_waiting(o);
+	bool approve = !strcmp(action, "approve");
+	if (!strcmp(action, "issue")) {
+		orders_issue(sb, o);
+	} else if (approve || !strcmp(action, "reject")) {
+		if (!a)
+			return reply_error(rp, 400, "invalid_field|action", "No request of the order waits.");
+		approvals_settle(sb, a, approve);
+	} else if (!strcmp(action, "revoke") || !strcmp(action, "reissue-by-console")) {
+		if (!o->active->issued_at || o->next)
+			return reply_error(rp, 400, "invalid_field|action",
+					   "The order has no certificate, or a reissue is pending.");
+		if (!strcmp(action, "revoke"))
+			certificates_revoke(sb, o, NULL);
+		else
+			certificates_reissue_by_console(sb, o);
+	} else {
+		return reply_error(rp, 400, "invalid_field|action",
+				   "Must be issue, approve, reject, revoke or reissue-by-console.");
+	}
+	return 0;
 }
 
 static void post_order(struct sandbox *sb, const struct request *rq, struct reply *rp)
@@ -84,16 +146,15 @@ static void post_order(struct sandbox *sb, const struct request *rq, struct repl
 		(void)reply_error(rp, 400, "missing_field|status", "Say either status or action.");
 		return;
 	}
-	if ((status && !status_word_is_good(status)) || (action && strcmp(action, "issue") != 0)) {
-		(void)reply_error(rp, 400, "invalid_field",
-				  "A status is a word like 'rejected'; the action is 'issue'.");
+	if (status && !status_word_is_good(status)) {
+		(void)reply_error(rp, 400, "invalid_field|status", "A status is a word like 'rejected'.");
 		return;
 	}
 	if (status)
 		orders_set_status(sb, o, status);
-	else
-		orders_issue(sb, o);
-	reply_json(rp, 200, order_json(o));
+	else if (act(sb, o, action, rp) < 0)
+		return;
+	reply_json(rp, 200, order_json(sb, o));
 }
 
 static void get_requests(struct sandbox *sb, const struct request *rq, struct reply *rp)
@@ -135,7 +196,7 @@ static void get_counts(struct sandbox *sb, const struct request *rq, struct repl
 {
 	(void)rq;
 	struct json *j = json_new_obj();
-	for (int i = 0; i < SBX_OTHER; i++)
+	for (int i = 0; i < (int)SBX_OTHER; i++)
 		json_set_i64(j, sbx_endpoint_name((enum sbx_endpoint)i), sb->counts[i]);
 	json_set_i64(j, "429", sb->count_429);
 	json_set_i64(j, "other", sb->counts[SBX_OTHER]);
@@ -200,106 +261,6 @@ static void post_clock(struct sandbox *sb, const struct request *rq, struct repl
 	get_clock(sb, rq, rp);
 }
 
-static void get_settings(struct sandbox *sb, const struct request *rq, struct reply *rp)
-{
-	(void)rq;
-	struct json *j = json_new_obj();
-	json_set_i64(j, "issue_delay_s", sb->set.issue_delay_s);
-	json_set_i64(j, "validity_s", sb->set.validity_s);
-	json_set_i64(j, "ca_poll_s", sb->set.ca_poll_s);
-	json_set_i64(j, "find_lag_s", sb->set.find_lag_s);
-	json_set_str(j, "dcv_replies", sb->set.dcv_replies_old ? "old" : "new");
-	json_set_str(j, "find_none", sb->set.find_none_empty ? "empty" : "404");
-	struct json *rates = json_new_arr();
-	for (size_t i = 0; i < sb->rates.n; i++) {
-		struct json *r = json_new_obj();
-		json_set_i64(r, "requests", (int64_t)sb->rates.rule[i].requests);
-		json_set_i64(r, "per_s", sb->rates.rule[i].per_ms / 1000);
-		json_add(rates, r);
-	}
-	json_set(j, "rates", rates);
-	reply_json(rp, 200, j);
-}
-
-static int bad_setting(struct reply *rp, const char *key, const char *message)
-{
-	_cleanup_free_ char *code = xasprintf("invalid_field|%s", key);
-	return reply_error(rp, 400, code, "%s", message);
-}
-
-static int pick_duration(const struct json *body, const char *key, int64_t min, int64_t *ret,
-			 struct reply *rp)
-{
-	int64_t val = *ret;
-	(void)!json_get_i64(body, key, &val);
-	if (val < min || val > DURATION_MAX_S)
-		return bad_setting(rp, key, "Out of range.");
-	*ret = val;
-	return 0;
-}
-
-static int pick_word(const struct json *body, const char *key, const char *no, const char *yes, bool *ret,
-		     struct reply *rp)
-{
-	const char *word = json_str(json_get(body, key));
-	if (!word)
-		return 0;
-	if (strcmp(word, no) != 0 && strcmp(word, yes) != 0)
-		return bad_setting(rp, key, "Not one of the two words.");
-	*ret = !strcmp(word, yes);
-	return 0;
-}
-
-static int pick_rates(const struct json *list, struct rates *ret, struct reply *rp)
-{
-	static const struct field known[] = { { "requests", JSON_INT, true }, { "per_s", JSON_INT, true } };
-	for (size_t i = 0; i < json_arr_len(list); i++) {
-		const struct json *row = json_arr_at(list, i);
-		int64_t requests = 0, per_s = 0;
-		if (json_type(row) != JSON_OBJECT)
-			return bad_setting(rp, "rates", "Must be objects.");
-		if (fields_check(row, "rates.", known, ARRAY_SIZE(known), rp) < 0)
-			return -1;
-		(void)!json_get_i64(row, "requests", &requests);
-		(void)!json_get_i64(row, "per_s", &per_s);
-		if (rates_add(ret, requests, per_s) < 0)
-			return bad_setting(rp, "rates", "Out of range.");
-	}
-	return 0;
-}
-
-static void post_settings(struct sandbox *sb, const struct request *rq, struct reply *rp)
-{
-	static const struct field known[] = {
-		{ "issue_delay_s", JSON_INT, false }, { "validity_s", JSON_INT, false },
-		{ "ca_poll_s", JSON_INT, false },     { "dcv_replies", JSON_STRING, false },
-		{ "find_none", JSON_STRING, false },  { "find_lag_s", JSON_INT, false },
-		{ "rates", JSON_ARRAY, false },
-	};
-	_cleanup_(json_freep) struct json *body = fields_body(rq, rp);
-	if (!body || fields_check(body, "", known, ARRAY_SIZE(known), rp) < 0)
-		return;
-	struct settings set = sb->set;
-	struct rates rates = { 0 };
-	if (pick_duration(body, "issue_delay_s", 0, &set.issue_delay_s, rp) < 0 ||
-	    pick_duration(body, "validity_s", 1, &set.validity_s, rp) < 0 ||
-	    pick_duration(body, "ca_poll_s", 0, &set.ca_poll_s, rp) < 0 ||
-	    pick_duration(body, "find_lag_s", 0, &set.find_lag_s, rp) < 0 ||
-	    pick_word(body, "dcv_replies", "new", "old", &set.dcv_replies_old, rp) < 0 ||
-	    pick_word(body, "find_none", "404", "empty", &set.find_none_empty, rp) < 0 ||
-	    pick_rates(json_get(body, "rates"), &rates, rp) < 0) {
-		rates_clear(&rates);
-		return;
-	}
-	sb->set = set;
-	if (json_get(body, "rates")) {
-		rates_clear(&sb->rates);
-		sb->rates = rates;
-	}
-	pthread_cond_broadcast(&sb->wake);
-	get_settings(sb, rq, rp);
-}
-
 static void get_scutum(struct sandbox *sb, const struct request *rq, struct reply *rp)
 {
 	(void)rq;
@@ -331,7 +292,7 @@ static const struct {
 	{ "GET", "counts", 2, get_counts },	{ "GET", "faults", 2, get_faults },
 	{ "POST", "faults", 2, post_fault },	{ "DELETE", "faults", 2, delete_faults },
 	{ "GET", "clock", 2, get_clock },	{ "POST", "clock", 2, post_clock },
-	{ "GET", "settings", 2, get_settings }, { "POST", "settings", 2, post_settings },
+	{ "GET", "settings", 2, settings_get }, { "POST", "settings", 2, settings_post },
 	{ "GET", "scutum", 2, get_scutum },
 };
 

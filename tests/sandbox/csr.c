@@ -110,9 +110,29 @@ enum csr_verdict csr_parse(const char *text, struct csr **ret)
 	}
 	struct csr *c = xmalloc(sizeof(*c));
 	EVP_PKEY_up_ref(key);
-	*c = (struct csr){ .key = key, .pem = to_pem(req), .bits = EVP_PKEY_get_bits(key), .rsa = rsa };
+	*c = (struct csr){
+		.key = key,
+		.pem = to_pem(req),
+		.posted = xstrdup(text),
+		.bits = EVP_PKEY_get_bits(key),
+		.rsa = rsa,
+	};
 	*ret = c;
 	return CSR_GOOD;
+}
+
+struct csr *csr_copy(const struct csr *c)
+{
+	struct csr *copy = xmalloc(sizeof(*copy));
+	EVP_PKEY_up_ref(c->key);
+	*copy = (struct csr){
+		.key = c->key,
+		.pem = xstrdup(c->pem),
+		.posted = xstrdup(c->posted),
+		.bits = c->bits,
+		.rsa = c->rsa,
+	};
+	return copy;
 }
 
 void csr_free(struct csr *c)
@@ -121,5 +141,6 @@ void csr_free(struct csr *c)
 		return;
 	EVP_PKEY_free(c->key);
 	free(c->pem);
+	free(c->posted);
 	free(c);
 }

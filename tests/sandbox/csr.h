@@ -10,7 +10,8 @@ struct evp_pkey_st;
 
 struct csr {
 	struct evp_pkey_st *key;
-	char *pem; /* normalised: 64 columns, LF */
+	char *pem;    /* normalised: 64 columns, LF */
+	char *posted; /* as it came: request tokens are made over this text */
 	int bits;
 	bool rsa;
 };
@@ -23,5 +24,6 @@ enum csr_verdict {
 
 /* *ret is set with CSR_GOOD only; the caller frees. */
 enum csr_verdict csr_parse(const char *text, struct csr **ret) _must_check_;
+struct csr *csr_copy(const struct csr *c); /* the caller frees */
 void csr_free(struct csr *c);
 DEFINE_CLEANUP(struct csr *, csr_free)

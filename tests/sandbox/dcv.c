@@ -20,6 +20,8 @@ static int check_body(const struct request *rq, struct reply *rp)
 
 static bool is_over(const struct order *o)
 {
+	if (order_is(o, "reissue_pending"))
+		return orders_subject(o)->waits;
 	return !order_is(o, "pending") && !order_is(o, "issued") && !order_is(o, "processing") &&
 	       !order_is(o, "waiting_pickup");
 }
@@ -57,30 +59,34 @@ void dcv_random_value(struct sandbox *sb, const struct request *rq, struct reply
 }
 
 /* A name that was proven with a value stays proven, but only if that value still is the order's. */
-static void note_proof(struct sandbox *sb, struct order *o, size_t i, const char *token)
+static void note_proof(struct sandbox *sb, struct certificate *c, size_t i, const char *token)
 {
 	SBX_LOCKED(sb);
-	if (strcmp(o->token, token) != 0 || !order_is(o, "pending"))
+	struct order *o = c->order;
+	if (strcmp(o->token, token) != 0 || !orders_wants_proof(o) || orders_subject(o) != c)
 		return;
-	o->proven[i] = true;
-	if (!o->validated_ms && orders_all_proven(o))
-		o->validated_ms = sbx_now_ms(sb);
+	c->proven[i] = true;
+	if (!c->validated_ms && orders_all_proven(c))
+		c->validated_ms = sbx_now_ms(sb);
 	orders_issue_if_due(sb, o);
-	if (o->validated_ms && !o->issued_at)
-		sbx_wake_by(sb, o->validated_ms + sb->set.issue_delay_s * 1000);
+	if (c->validated_ms && !c->issued_at)
+		sbx_wake_by(sb, c->validated_ms + sb->set.issue_delay_s * 1000);
 }
 
 void dcv_look(struct sandbox *sb, struct order *o)
 {
 	struct fetch_ports ports;
 	char token[SBX_TOKEN_LEN + 1];
-	for (size_t i = 0; i < o->n_names; i++) {
+	struct certificate *c = NULL;
+	for (size_t i = 0; !c || i < c->n_names; i++) {
 		{
 			SBX_LOCKED(sb);
-			if (o->dcv_method != DCV_HTTP || !order_is(o, "pending") ||
+			if (!c)
+				c = orders_subject(o);
+			if (o->dcv_method != DCV_HTTP || !orders_wants_proof(o) || orders_subject(o) != c ||
 			    sbx_now(sb) >= o->token_expires_at)
 				return;
-			if (o->proven[i])
+			if (c->proven[i])
 				continue;
 			ports = (struct fetch_ports){ .http = sb->set.http_port,
 						      .https = sb->set.https_port };
@@ -88,18 +94,18 @@ void dcv_look(struct sandbox *sb, struct order *o)
 		}
 		if (atomic_load(&sb->stopping))
 			return;
-		if (fetch_proves(&ports, o->names[i], token, &sb->stopping))
-			note_proof(sb, o, i, token);
+		if (fetch_proves(&ports, c->names[i], token, &sb->stopping))
+			note_proof(sb, c, i, token);
 	}
 }
 
-static struct json *validations_json(const struct order *o)
+static struct json *validations_json(const struct certificate *c)
 {
 	struct json *list = json_new_arr();
-	for (size_t i = 0; i < o->n_names; i++) {
+	for (size_t i = 0; i < c->n_names; i++) {
 		struct json *v = json_new_obj();
-		json_set_str(v, "dns_name", o->names[i]);
-		json_set_str(v, "status", o->proven[i] || o->issued_at ? "approved" : "pending");
+		json_set_str(v, "dns_name", c->names[i]);
+		json_set_str(v, "status", c->proven[i] || c->issued_at ? "approved" : "pending");
 		json_add(list, v);
 	}
 	return list;
@@ -107,7 +113,8 @@ static struct json *validations_json(const struct order *o)
 
 static void answer_check(struct sandbox *sb, const struct order *o, struct reply *rp)
 {
-	bool all = orders_all_proven(o) || o->issued_at;
+	const struct certificate *c = orders_subject(o);
+	bool all = orders_all_proven(c) || c->issued_at;
 	bool old = sb->set.dcv_replies_old;
 	if (!all && o->dcv_method == DCV_HTTP) {
 		(void)reply_error(
@@ -123,11 +130,11 @@ static void answer_check(struct sandbox *sb, const struct order *o, struct reply
 	}
 	struct json *j = json_new_obj();
 	json_set_str(j, "order_status", o->status);
-	json_set_i64(j, "certificate_id", o->certificate_id);
+	json_set_i64(j, "certificate_id", c->id);
 	if (old)
 		json_set_str(j, "dcv_status", "valid");
 	else
-		json_set(j, "dns_name_validations", validations_json(o));
+		json_set(j, "dns_name_validations", validations_json(c));
 	reply_json(rp, 200, j);
 }
 

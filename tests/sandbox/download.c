@@ -2,6 +2,7 @@
 #include "tests/sandbox/download.h"
 
 #include "common/mem.h"
+#include "tests/sandbox/certificates.h"
 #include "tests/sandbox/orders.h"
 #include "tests/sandbox/pem.h"
 
@@ -41,18 +42,18 @@ static void send_zip(struct reply *rp)
 }
 
 /* A certificate for the same order that must not be deployed; the ledger does not change. */
-static void send_wrong(const struct sandbox *sb, const struct order *o, enum fault_variant v,
+static void send_wrong(const struct sandbox *sb, const struct certificate *c, enum fault_variant v,
 		       const struct format *f, struct reply *rp)
 {
 	static const char *const others[] = { "somebody-else.example", "www.somebody-else.example" };
 	struct ca_request req = {
-		.key = o->csr->key,
-		.key_is_rsa = o->csr->rsa,
-		.names = (const char *const *)o->names,
-		.n_names = o->n_names,
-		.not_before = o->cert.not_before,
-		.not_after = o->cert.not_after,
-		.hash = o->signature_hash,
+		.key = c->foreign_key ? NULL : c->csr->key,
+		.key_is_rsa = c->csr->rsa,
+		.names = (const char *const *)c->names,
+		.n_names = c->n_names,
+		.not_before = c->cert.not_before,
+		.not_after = c->cert.not_after,
+		.hash = c->signature_hash,
 	};
 	switch (v) {
 	case VARIANT_OTHER_KEY:
@@ -70,7 +71,7 @@ static void send_wrong(const struct sandbox *sb, const struct order *o, enum fau
 	case VARIANT_SELF_SIGNED: req.signer = CA_SIGNER_STRANGER; break;
 	case VARIANT_CA: req.make_ca = true; break;
 	case VARIANT_ZIP: send_zip(rp); return;
-	case VARIANT_NO_CHAIN: send_chain(sb, o->cert.pem, f, false, rp); return;
+	case VARIANT_NO_CHAIN: send_chain(sb, c->cert.pem, f, false, rp); return;
 	case VARIANT_NR: return;
 	}
 	struct ca_cert wrong;
@@ -91,16 +92,16 @@ void download_certificate(struct sandbox *sb, const struct request *rq, struct r
 		return;
 	}
 	SBX_LOCKED(sb);
-	struct order *o = orders_get_by_certificate(sb, rq->arg[0], rp);
-	if (!o)
+	struct certificate *c = certificates_get(sb, rq->arg[0], rp);
+	if (!c)
 		return;
-	orders_issue_if_due(sb, o);
-	if (!o->issued_at) {
+	orders_issue_if_due(sb, c->order);
+	if (!c->issued_at) {
 		(void)reply_error(rp, 404, "not_found|certificate", "The certificate has not been issued.");
 		return;
 	}
 	if (rq->fault.kind == FAULT_WRONG_CERT)
-		send_wrong(sb, o, rq->fault.variant, f, rp);
+		send_wrong(sb, c, rq->fault.variant, f, rp);
 	else
-		send_chain(sb, o->cert.pem, f, true, rp);
+		send_chain(sb, c->cert.pem, f, true, rp);
 }

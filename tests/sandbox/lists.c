@@ -3,15 +3,15 @@
 #include "common/mem.h"
 #include "common/str.h"
 #include "common/timefmt.h"
+#include "tests/sandbox/approvals.h"
+#include "tests/sandbox/certificates.h"
 #include "tests/sandbox/order_request.h"
 #include "tests/sandbox/orders.h"
-#include "tests/sandbox/pem.h"
 
 #include <errno.h>
 
 #define DAY_S	     INT64_C(86400)
 #define PAGE_MAX     1000
-#define CSR_TEXT_MAX (256 * 1024)
 #define WINDOW_MAX_S (7 * DAY_S)
 #define MDT_S	     (6 * INT64_C(3600)) /* filters[status_last_updated] is in Mountain Daylight Time, UTC-6 */
 
@@ -69,7 +69,7 @@ static void page_add(struct page *p, const struct order *o)
 	struct json *row = json_new_obj();
 	json_set_i64(row, "order_id", o->id);
 	if (orders_has_certificate_id(o))
-		json_set_i64(row, "certificate_id", o->certificate_id);
+		json_set_i64(row, "certificate_id", o->active->id);
 	json_set_str(row, "status", o->status);
 	json_add(p->rows, row);
 }
@@ -192,80 +192,6 @@ static void set_id_name(struct json *parent, const char *key, int64_t id, const 
 	json_set(parent, key, j);
 }
 
-static void set_time(struct json *j, const char *key, int64_t at)
-{
-	char buf[ORDERS_TIME_MAX];
-	json_set_str(j, key, orders_time(at, buf));
-}
-
-/* A date without a time: nobody may plan by it, and this is how CertCentral tempts people to. */
-static void set_date(struct json *j, const char *key, int64_t at)
-{
-	char buf[TIMEFMT_MAX];
-	timefmt_rfc3339(at, buf);
-	buf[strcspn(buf, "T")] = '\0';
-	json_set_str(j, key, buf);
-}
-
-static struct json *names_json(const struct order *o)
-{
-	struct json *list = json_new_arr();
-	for (size_t i = 0; i < o->n_names; i++)
-		json_add_str(list, o->names[i]);
-	return list;
-}
-
-static struct json *certificate_json(const struct sandbox *sb, const struct order *o)
-{
-	struct json *c = json_new_obj();
-	if (orders_has_certificate_id(o))
-		json_set_i64(c, "id", o->certificate_id);
-	if (o->issued_at) {
-		json_set_str(c, "thumbprint", o->cert.thumbprint);
-		json_set_str(c, "serial_number", o->cert.serial);
-		json_set_str(c, "status", order_is(o, "revoked") ? "revoked" : "issued");
-	}
-	json_set_str(c, "common_name", o->names[0]);
-	json_set(c, "dns_names", names_json(o));
-	set_time(c, "date_created", o->created_at);
-	if (o->issued_at) {
-		set_time(c, "date_issued", o->issued_at);
-		set_date(c, "valid_from", o->cert.not_before);
-		set_date(c, "valid_till", o->cert.not_after);
-		json_set_i64(c, "days_remaining", (o->cert.not_after - sbx_now(sb)) / DAY_S);
-	}
-	struct strbuf csr = STRBUF_INIT(CSR_TEXT_MAX);
-	pem_add_crlf(&csr, o->csr->pem);
-	json_set_str(c, "csr", strbuf_str(&csr));
-	strbuf_done(&csr);
-	set_id_name(c, "server_platform", o->server_platform,
-		    o->server_platform == -1 ? "OTHER" : "Platform");
-	json_set_str(c, "signature_hash", o->signature_hash);
-	json_set_i64(c, "key_size", o->csr->bits);
-	struct json *ca = json_new_obj();
-	json_set_str(ca, "id", "5A9D0B0CAFE1");
-	json_set_str(ca, "name", ca_intermediate_name(sb->ca));
-	json_set(c, "ca_cert", ca);
-	if (o->certificate_days) {
-		struct json *v = json_new_obj();
-		json_set_i64(v, "days", o->certificate_days);
-		json_set(c, "cert_validity", v);
-	}
-	return c;
-}
-
-static struct json *requests_json(const struct order *o)
-{
-	struct json *r = json_new_obj();
-	json_set_i64(r, "id", o->request_id);
-	set_time(r, "date", o->created_at);
-	json_set_str(r, "type", "new_request");
-	json_set_str(r, "status", order_is(o, "needs_approval") ? "pending" : "approved");
-	struct json *list = json_new_arr();
-	json_add(list, r);
-	return list;
-}
-
 static struct json *product_json(const struct order *o)
 {
 	struct json *p = json_new_obj();
@@ -280,27 +206,29 @@ static struct json *info_json(const struct sandbox *sb, const struct order *o)
 {
 	struct json *j = json_new_obj();
 	json_set_i64(j, "id", o->id);
-	json_set(j, "certificate", certificate_json(sb, o));
+	json_set(j, "certificate", certificates_json(sb, o->active));
 	if (o->alternative_order_id)
 		json_set_str(j, "alternative_order_id", o->alternative_order_id);
 	json_set_str(j, "status", o->status);
-	json_set_bool(j, "is_renewal", false);
-	json_set_bool(j, "is_renewed", false);
-	json_set_i64(j, "renewed_order_id", 0);
-	set_time(j, "date_created", o->created_at);
-	if (o->issued_at)
-		set_date(j, "order_valid_till", o->issued_at + o->order_days * DAY_S);
+	json_set_bool(j, "is_renewal", o->renewal_of != 0);
+	if (o->renewal_of)
+		json_set_i64(j, "renewal_of_order_id", o->renewal_of);
+	json_set_bool(j, "is_renewed", o->renewed_by != 0);
+	json_set_i64(j, "renewed_order_id", o->renewed_by);
+	json_set_moment(j, "date_created", o->created_at);
+	if (o->valid_till)
+		json_set_date(j, "order_valid_till", o->valid_till);
 	json_set_bool(j, "disable_renewal_notifications", o->renewal_notices_off);
 	set_id_name(j, "container", 1, "dvcert-sandbox");
 	json_set(j, "product", product_json(o));
-	json_set(j, "requests", requests_json(o));
-	json_set_bool(j, "has_pending_request", order_is(o, "needs_approval"));
+	json_set(j, "requests", approvals_json(o));
+	json_set_bool(j, "has_pending_request", approvals_waiting(o) != NULL);
 	json_set_str(j, "dcv_method", order_dcv_word(o->dcv_method));
 	json_set_i64(j, "price", 0);
 	json_set_str(j, "payment_method", o->payment_method ? o->payment_method : "balance");
 	json_set_bool(j, "allow_duplicates", true);
-	json_set_i64(j, "duplicates_count", 0);
-	json_set_i64(j, "reissues_count", 0);
+	json_set_i64(j, "duplicates_count", (int64_t)certificates_count(o, CERTIFICATE_DUPLICATE));
+	json_set_i64(j, "reissues_count", (int64_t)certificates_count(o, CERTIFICATE_REISSUE));
 	struct json *key = json_new_obj();
 	json_set_str(key, "name", "dvcert-sandbox");
 	json_set_str(key, "key_type", "api_key");

@@ -2,6 +2,7 @@
 #include "tests/sandbox/order_request.h"
 
 #include "common/mem.h"
+#include "common/str.h"
 #include "common/timefmt.h"
 #include "tests/sandbox/fields.h"
 #include "tests/sandbox/names.h"
@@ -48,6 +49,28 @@ static const struct field certificate_fields[] = {
 	{ "profile_option", JSON_STRING, false },
 	{ "cert_validity", JSON_OBJECT, false },
 	{ "organization_units", JSON_ARRAY, false },
+};
+
+/* "Reissue certificate" and "Duplicate certificate". */
+static const struct field change_fields[] = {
+	{ "certificate", JSON_OBJECT, true },
+	{ "comments", JSON_STRING, false },
+	{ "skip_approval", JSON_BOOL, false },
+};
+
+static const struct field change_certificate_fields[] = {
+	{ "common_name", JSON_STRING, true },
+	{ "csr", JSON_STRING, true },
+	{ "signature_hash", JSON_STRING, true },
+	{ "dns_names", JSON_ARRAY, false },
+	{ "server_platform", JSON_OBJECT, false },
+	{ "cert_validity", JSON_OBJECT, false }, /* last: not for duplicates */
+};
+
+static const struct field email_fields[] = {
+	{ "dns_name", JSON_STRING, true },
+	{ "email_domain", JSON_STRING, true },
+	{ "email", JSON_STRING, true },
 };
 
 static const struct field id_fields[] = { { "id", JSON_INT, true } };
@@ -152,11 +175,11 @@ static int parse_csr(const struct json *cert, struct order_wish *w, struct reply
 		"The key of the CSR must be RSA with 2048 to 8192 bits, or EC P-256, P-384 or P-521.");
 }
 
-static int parse_certificate(const struct json *cert, const char *product, struct order_wish *w,
-			     struct reply *rp)
+static int parse_certificate(const struct json *cert, const struct field *table, size_t n,
+			     const char *product, struct order_wish *w, struct reply *rp)
 {
 	static const char *const hashes[] = { "sha256", "sha384", "sha512" };
-	if (fields_check(cert, "certificate.", certificate_fields, ARRAY_SIZE(certificate_fields), rp) < 0)
+	if (fields_check(cert, "certificate.", table, n, rp) < 0)
 		return -1;
 	const char *hash = opt_str(cert, "signature_hash");
 	if (!hash || find_word(hash, hashes, ARRAY_SIZE(hashes)) < 0)
@@ -207,11 +230,22 @@ static int read_validity(const struct json *j, const char *prefix, const char *s
 	return 0;
 }
 
+static int parse_cert_validity(const struct json *cert, int64_t now, struct order_wish *w, struct reply *rp)
+{
+	const struct json *val = json_get(cert, "cert_validity");
+	const char *prefix = "certificate.cert_validity.";
+	if (val && (fields_check(val, prefix, validity_fields, ARRAY_SIZE(validity_fields), rp) < 0 ||
+		    read_validity(val, prefix, "", now, &w->certificate_days, rp) < 0))
+		return -1;
+	if (w->certificate_days > w->order_days)
+		return reply_error(rp, 400, "cert_validity_exceeds_order_validity",
+				   "The certificate cannot outlive the order.");
+	return 0;
+}
+
 static int parse_validity(const struct json *body, int64_t now, struct order_wish *w, struct reply *rp)
 {
 	const struct json *order = json_get(body, "order_validity");
-	const struct json *cert = json_get(json_get(body, "certificate"), "cert_validity");
-	const char *cert_prefix = "certificate.cert_validity.";
 	if (order &&
 	    (fields_check(order, "order_validity.", validity_fields, ARRAY_SIZE(validity_fields), rp) < 0 ||
 	     read_validity(order, "order_validity.", "", now, &w->order_days, rp) < 0))
@@ -221,30 +255,69 @@ static int parse_validity(const struct json *body, int64_t now, struct order_wis
 	if (w->order_days == 0)
 		return reply_error(rp, 400, "missing_field|order_validity",
 				   "Say how long the order is valid.");
-	if (cert && (fields_check(cert, cert_prefix, validity_fields, ARRAY_SIZE(validity_fields), rp) < 0 ||
-		     read_validity(cert, cert_prefix, "", now, &w->certificate_days, rp) < 0))
+	return parse_cert_validity(json_get(body, "certificate"), now, w, rp);
+}
+
+int order_method_parse(const char *word, enum dcv_method *ret, struct reply *rp)
+{
+	int method = find_word(word, dcv_words, ARRAY_SIZE(dcv_words));
+	if (method < 0)
+		return reply_error(rp, 400, "invalid_field|dcv_method",
+				   "Must be email, dns-txt-token, dns-cname-token or http-token.");
+	*ret = (enum dcv_method)method;
+	return 0;
+}
+
+int order_check_method(enum dcv_method method, char *const *names, size_t n, struct reply *rp)
+{
+	for (size_t i = 0; method == DCV_HTTP && i < n; i++)
+		if (name_is_wildcard(names[i]))
+			return reply_error(rp, 400, "invalid_field|dcv_method",
+					   "'%s': wildcard names cannot use http-token.", names[i]);
+	return 0;
+}
+
+static int bad_email(struct reply *rp, const char *name, const char *message)
+{
+	_cleanup_free_ char *code = xasprintf("invalid_field|dcv_emails.%s", name);
+	return reply_error(rp, 400, code, "%s", message);
+}
+
+/* Where the mail for one name goes: a name of the order, itself or a domain above it, an address. */
+static int parse_email(const struct json *j, const struct order_wish *w, struct reply *rp)
+{
+	if (json_type(j) != JSON_OBJECT)
+		return reply_error(rp, 400, "invalid_field|dcv_emails", "Must be objects.");
+	if (fields_check(j, "dcv_emails.", email_fields, ARRAY_SIZE(email_fields), rp) < 0)
 		return -1;
-	if (w->certificate_days > w->order_days)
-		return reply_error(rp, 400, "cert_validity_exceeds_order_validity",
-				   "The certificate cannot outlive the order.");
+	_cleanup_free_ char *name = name_lower(opt_str(j, "dns_name"));
+	_cleanup_free_ char *domain = name_lower(opt_str(j, "email_domain"));
+	bool found = false;
+	for (size_t i = 0; i < w->n_names; i++)
+		found = found || !strcmp(w->names[i], name);
+	if (!found)
+		return bad_email(rp, "dns_name", "Not a name of the order.");
+	_cleanup_free_ char *tail = xasprintf(".%s", domain);
+	if (!name_is_good(domain, false) || (strcmp(name, domain) != 0 && !str_has_suffix(name, tail)))
+		return bad_email(rp, "email_domain", "Must be the name, or a domain above it.");
+	const char *email = opt_str(j, "email"), *at = strchr(email, '@');
+	if (!at || at == email || !name_is_good(at + 1, false))
+		return bad_email(rp, "email", "Not an address.");
 	return 0;
 }
 
 static int parse_dcv(const struct json *body, struct order_wish *w, struct reply *rp)
 {
 	const char *word = opt_str(body, "dcv_method");
-	int method = word ? find_word(word, dcv_words, ARRAY_SIZE(dcv_words)) : (int)DCV_EMAIL;
-	if (method < 0)
-		return reply_error(rp, 400, "invalid_field|dcv_method",
-				   "Must be email, dns-txt-token, dns-cname-token or http-token.");
-	w->dcv_method = (enum dcv_method)method;
-	if (w->dcv_method != DCV_EMAIL && json_get(body, "dcv_emails"))
+	const struct json *emails = json_get(body, "dcv_emails");
+	if (word && order_method_parse(word, &w->dcv_method, rp) < 0)
+		return -1;
+	if (w->dcv_method != DCV_EMAIL && emails)
 		return reply_error(rp, 400, "invalid_field|dcv_emails", "Only with dcv_method email.");
-	for (size_t i = 0; w->dcv_method == DCV_HTTP && i < w->n_names; i++)
-		if (name_is_wildcard(w->names[i]))
-			return reply_error(rp, 400, "invalid_field|dcv_method",
-					   "'%s': wildcard names cannot use http-token.", w->names[i]);
-	return 0;
+	for (size_t i = 0; i < json_arr_len(emails); i++)
+		if (parse_email(json_arr_at(emails, i), w, rp) < 0)
+			return -1;
+	return order_check_method(w->dcv_method, w->names, w->n_names, rp);
 }
 
 static int parse_rest(const struct json *body, struct order_wish *w, struct reply *rp)
@@ -267,6 +340,7 @@ static int parse_rest(const struct json *body, struct order_wish *w, struct repl
 	const struct json *container = json_get(body, "container");
 	if (container && fields_check(container, "container.", id_fields, ARRAY_SIZE(id_fields), rp) < 0)
 		return -1;
+	(void)opt_i64(body, "renewal_of_order_id", &w->renewal_of);
 	w->payment_method = xstrdup_opt(payment);
 	w->alternative_order_id = xstrdup_opt(reference);
 	(void)!json_get_bool(body, "skip_approval", &w->skip_approval);
@@ -278,10 +352,27 @@ int order_wish_parse(const struct json *body, const char *product, int64_t now, 
 		     struct reply *rp)
 {
 	if (fields_check(body, "", top_fields, ARRAY_SIZE(top_fields), rp) < 0 ||
-	    parse_certificate(json_get(body, "certificate"), product, w, rp) < 0 ||
+	    parse_certificate(json_get(body, "certificate"), certificate_fields,
+			      ARRAY_SIZE(certificate_fields), product, w, rp) < 0 ||
 	    parse_validity(body, now, w, rp) < 0 || parse_dcv(body, w, rp) < 0)
 		return -1;
 	return parse_rest(body, w, rp);
+}
+
+int order_wish_parse_change(const struct json *body, const struct order *o, bool duplicate, int64_t now,
+			    struct order_wish *w, struct reply *rp)
+{
+	const struct json *cert = json_get(body, "certificate");
+	size_t n = ARRAY_SIZE(change_certificate_fields) - (duplicate ? 1 : 0);
+	w->order_days = o->order_days;
+	if (fields_check(body, "", change_fields, ARRAY_SIZE(change_fields), rp) < 0 ||
+	    parse_certificate(cert, change_certificate_fields, n, o->product, w, rp) < 0 ||
+	    parse_cert_validity(cert, now, w, rp) < 0 ||
+	    order_check_method(o->dcv_method, w->names, w->n_names, rp) < 0)
+		return -1;
+	w->comments = xstrdup_opt(opt_str(body, "comments"));
+	(void)!json_get_bool(body, "skip_approval", &w->skip_approval);
+	return 0;
 }
 
 void order_wish_done(struct order_wish *w)
@@ -292,5 +383,6 @@ void order_wish_done(struct order_wish *w)
 	csr_free(w->csr);
 	free(w->alternative_order_id);
 	free(w->payment_method);
+	free(w->comments);
 	*w = (struct order_wish){ 0 };
 }

@@ -5,13 +5,10 @@
 #include "common/mem.h"
 #include "common/str.h"
 #include "common/timefmt.h"
+#include "tests/sandbox/approvals.h"
+#include "tests/sandbox/certificates.h"
 #include "tests/sandbox/fields.h"
 #include "tests/sandbox/order_request.h"
-
-#include <errno.h>
-
-#define DAY_S	   INT64_C(86400)
-#define BACKDATE_S 5 /* a certificate begins a little before its issue */
 
 bool order_is(const struct order *o, const char *status)
 {
@@ -23,10 +20,22 @@ bool orders_has_certificate_id(const struct order *o)
 	return !order_is(o, "needs_approval");
 }
 
-bool orders_all_proven(const struct order *o)
+struct certificate *orders_subject(const struct order *o)
 {
-	for (size_t i = 0; i < o->n_names; i++)
-		if (!o->proven[i])
+	return o->next ? o->next : o->active;
+}
+
+bool orders_wants_proof(const struct order *o)
+{
+	const struct certificate *c = orders_subject(o);
+	/* With a certificate and yet pending: somebody set the word by hand, and it stays. */
+	return (order_is(o, "pending") || order_is(o, "reissue_pending")) && !c->issued_at && !c->waits;
+}
+
+bool orders_all_proven(const struct certificate *c)
+{
+	for (size_t i = 0; i < c->n_names; i++)
+		if (!c->proven[i])
 			return false;
 	return true;
 }
@@ -35,42 +44,30 @@ void orders_set_status(struct sandbox *sb, struct order *o, const char *status)
 {
 	if (order_is(o, status))
 		return;
+	if (order_is(o, "needs_approval")) {
+		o->active->waits = false;
+		if (o->approvals[0]->status == APPROVAL_PENDING)
+			o->approvals[0]->status = APPROVAL_APPROVED;
+	}
 	snprintf(o->status, sizeof(o->status), "%s", status);
 	o->changed_at = sbx_now(sb);
-	if (order_is(o, "pending"))
+	if (orders_wants_proof(o))
 		sbx_wake_by(sb, INT64_MIN + 1);
 }
 
 void orders_issue(struct sandbox *sb, struct order *o)
 {
-	if (o->issued_at) {
-		orders_set_status(sb, o, "issued");
-		return;
-	}
-	int64_t now = sbx_now(sb);
-	int64_t life = sb->set.validity_s;
-	if (o->certificate_days && o->certificate_days * DAY_S < life)
-		life = o->certificate_days * DAY_S;
-	struct ca_request req = {
-		.key = o->csr->key,
-		.key_is_rsa = o->csr->rsa,
-		.names = (const char *const *)o->names,
-		.n_names = o->n_names,
-		.not_before = now - BACKDATE_S,
-		.not_after = now + life,
-		.hash = o->signature_hash,
-	};
-	ca_issue(sb->ca, &req, &o->cert);
-	o->issued_at = now;
+	struct certificate *c = orders_subject(o);
+	if (!c->issued_at)
+		certificates_issue(sb, c);
 	orders_set_status(sb, o, "issued");
 }
 
 void orders_issue_if_due(struct sandbox *sb, struct order *o)
 {
-	/* With a certificate and yet pending: somebody set the word by hand, and it stays. */
-	if (!order_is(o, "pending") || !o->validated_ms || o->issued_at)
-		return;
-	if (sbx_now_ms(sb) >= o->validated_ms + sb->set.issue_delay_s * 1000)
+	const struct certificate *c = orders_subject(o);
+	if (orders_wants_proof(o) && c->validated_ms &&
+	    sbx_now_ms(sb) >= c->validated_ms + sb->set.issue_delay_s * 1000)
 		orders_issue(sb, o);
 }
 
@@ -85,35 +82,23 @@ void orders_clock_moved(struct sandbox *sb)
 	int64_t now_ms = sbx_now_ms(sb);
 	for (size_t i = 0; i < sb->n_orders; i++) {
 		struct order *o = sb->orders[i];
+		struct certificate *c = orders_subject(o);
 		o->polled_ms = MIN(o->polled_ms, now_ms);
-		if (o->validated_ms)
-			o->validated_ms = MIN(o->validated_ms, now_ms);
+		if (c->validated_ms)
+			c->validated_ms = MIN(c->validated_ms, now_ms);
 	}
 	pthread_cond_broadcast(&sb->wake);
 }
 
-static struct order *by_number(struct sandbox *sb, const char *text, int64_t first)
-{
-	uint64_t n = 0;
-	if (str_parse_u64(text, &n) < 0 || n < (uint64_t)first || n - (uint64_t)first >= sb->n_orders)
-		return NULL;
-	return sb->orders[n - (uint64_t)first];
-}
-
 struct order *orders_get(struct sandbox *sb, const char *id, struct reply *rp)
 {
-	struct order *o = by_number(sb, id, sb->first_id);
-	if (!o && rp)
+	uint64_t n = 0;
+	if (str_parse_u64(id, &n) == 0 && n >= (uint64_t)sb->first_id &&
+	    n - (uint64_t)sb->first_id < sb->n_orders)
+		return sb->orders[n - (uint64_t)sb->first_id];
+	if (rp)
 		(void)reply_error(rp, 404, "not_found|order", "The order could not be found.");
-	return o;
-}
-
-struct order *orders_get_by_certificate(struct sandbox *sb, const char *id, struct reply *rp)
-{
-	struct order *o = by_number(sb, id, sb->first_certificate_id);
-	if (!o && rp)
-		(void)reply_error(rp, 404, "not_found|certificate", "The certificate could not be found.");
-	return o;
+	return NULL;
 }
 
 const char *orders_time(int64_t at, char buf[ORDERS_TIME_MAX])
@@ -139,34 +124,27 @@ void orders_new_token(struct sandbox *sb, struct order *o)
 static struct order *add_order(struct sandbox *sb, const char *product, struct order_wish *w)
 {
 	struct order *o = xmalloc(sizeof(*o));
-	int64_t index = (int64_t)sb->n_orders;
 	int64_t now_ms = sbx_now_ms(sb);
+	bool wait = sb->set.require_approval && !w->skip_approval;
 	*o = (struct order){
-		.id = sb->first_id + index,
-		.certificate_id = sb->first_certificate_id + index,
-		.request_id = sb->first_id / 10 + index,
+		.id = sb->first_id + (int64_t)sb->n_orders,
 		.product = product,
 		.alternative_order_id = TAKE_PTR(w->alternative_order_id),
 		.payment_method = TAKE_PTR(w->payment_method),
 		.dcv_method = w->dcv_method,
-		.n_names = w->n_names,
-		.names = TAKE_PTR(w->names),
-		.proven = xcalloc(w->n_names, sizeof(bool)),
-		.csr = TAKE_PTR(w->csr),
-		.server_platform = w->server_platform,
 		.order_days = w->order_days,
-		.certificate_days = w->certificate_days,
 		.renewal_notices_off = w->renewal_notices_off,
+		.renewal_of = w->renewal_of,
 		.created_at = sbx_now(sb),
 		.polled_ms = now_ms,
 	};
-	w->n_names = 0;
-	memcpy(o->signature_hash, w->signature_hash, sizeof(o->signature_hash));
-	bool wait = sb->set.require_approval && !w->skip_approval;
 	snprintf(o->status, sizeof(o->status), "%s", wait ? "needs_approval" : "pending");
 	orders_new_token(sb, o);
 	struct order **slot = SBX_GROW(sb->orders, sb->n_orders);
 	*slot = o;
+	o->active = certificates_add(sb, o, CERTIFICATE_PRIMARY, w);
+	o->active->waits = wait;
+	(void)approvals_add(sb, o, o->active, APPROVAL_ORDER, wait, NULL);
 	if (sb->set.ca_poll_s)
 		sbx_wake_by(sb, now_ms + sb->set.ca_poll_s * 1000);
 	return o;
@@ -178,17 +156,31 @@ static struct json *placed_json(const struct order *o)
 	json_set_i64(j, "id", o->id);
 	if (!orders_has_certificate_id(o)) {
 		struct json *r = json_new_obj();
-		json_set_i64(r, "id", o->request_id);
+		json_set_i64(r, "id", o->approvals[0]->id);
 		json_set_str(r, "status", "pending");
 		struct json *list = json_new_arr();
 		json_add(list, r);
 		json_set(j, "requests", list);
 		return j;
 	}
-	json_set_i64(j, "certificate_id", o->certificate_id);
+	json_set_i64(j, "certificate_id", o->active->id);
 	if (o->dcv_method != DCV_EMAIL)
 		json_set_str(j, "dcv_random_value", o->token);
 	return j;
+}
+
+/* The order that is renewed must be the account's own, and must have got a certificate. */
+static int check_renewal(struct sandbox *sb, const struct order_wish *w, struct order **ret, struct reply *rp)
+{
+	int64_t n = w->renewal_of - sb->first_id;
+	*ret = NULL;
+	if (!w->renewal_of)
+		return 0;
+	if (n >= 0 && n < (int64_t)sb->n_orders && sb->orders[n]->active->issued_at)
+		*ret = sb->orders[n];
+	return *ret ? 0
+		    : reply_error(rp, 400, "invalid_field|renewal_of_order_id",
+				  "The account has no such order with a certificate.");
 }
 
 void orders_place(struct sandbox *sb, const struct request *rq, struct reply *rp)
@@ -207,9 +199,15 @@ void orders_place(struct sandbox *sb, const struct request *rq, struct reply *rp
 		now = sbx_now(sb);
 	}
 	struct order_wish w = { 0 };
+	struct order *old = NULL;
 	if (order_wish_parse(body, product, now, &w, rp) == 0) {
 		SBX_LOCKED(sb);
-		reply_json(rp, 201, placed_json(add_order(sb, product, &w)));
+		if (check_renewal(sb, &w, &old, rp) == 0) {
+			struct order *o = add_order(sb, product, &w);
+			if (old)
+				old->renewed_by = o->id;
+			reply_json(rp, 201, placed_json(o));
+		}
 	}
 	order_wish_done(&w);
 }

@@ -15,9 +15,12 @@ void orders_changes(struct sandbox *sb, const struct request *rq, struct reply *
 
 /* The order a path segment names; NULL with 404 in *rp (which may be NULL). */
 struct order *orders_get(struct sandbox *sb, const char *id, struct reply *rp);
-struct order *orders_get_by_certificate(struct sandbox *sb, const char *id, struct reply *rp);
 void orders_set_status(struct sandbox *sb, struct order *o, const char *status);
-/* Signs the certificate and sets `issued`, whatever the proofs say. An order that has a
+/* The certificate that proofs are for: the reissue under way, or the first one. */
+struct certificate *orders_subject(const struct order *o);
+/* Pending, and not because somebody has to approve. */
+bool orders_wants_proof(const struct order *o);
+/* Issues what is under way and sets `issued`, whatever the proofs say. An order that waits for no
  * certificate only gets the word back. */
 void orders_issue(struct sandbox *sb, struct order *o);
 /* Issues a pending order whose names are all proven, when the issue delay has gone by. */
@@ -25,7 +28,7 @@ void orders_issue_if_due(struct sandbox *sb, struct order *o);
 void orders_issue_all_due(struct sandbox *sb);
 /* After the sandbox clock jumped: nothing may have happened in the future. */
 void orders_clock_moved(struct sandbox *sb);
-bool orders_all_proven(const struct order *o);
+bool orders_all_proven(const struct certificate *c);
 bool order_is(const struct order *o, const char *status);
 /* needs_approval: nobody has been told a certificate id yet. */
 bool orders_has_certificate_id(const struct order *o);

@@ -4,6 +4,8 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "tests/sandbox/admin.h"
+#include "tests/sandbox/approvals.h"
+#include "tests/sandbox/changes.h"
 #include "tests/sandbox/dcv.h"
 #include "tests/sandbox/download.h"
 #include "tests/sandbox/orders.h"
@@ -27,6 +29,16 @@ static const struct route routes[] = {
 	{ "PUT", "/services/v2/order/certificate/*/dcv-random-value", SBX_TOKEN, dcv_random_value },
 	{ "PUT", "/services/v2/order/certificate/*/check-dcv", SBX_CHECK, dcv_check },
 	{ "GET", "/services/v2/certificate/*/download/format/*", SBX_DOWNLOAD, download_certificate },
+	{ "POST", "/services/v2/order/certificate/*/reissue", SBX_REISSUE, changes_reissue },
+	{ "GET", "/services/v2/order/certificate/*/reissue", SBX_REISSUES, changes_list_reissues },
+	{ "POST", "/services/v2/order/certificate/*/duplicate", SBX_DUPLICATE, changes_duplicate },
+	{ "GET", "/services/v2/order/certificate/*/duplicate", SBX_DUPLICATES, changes_list_duplicates },
+	{ "PUT", "/services/v2/order/certificate/*/revoke", SBX_REVOKE, approvals_revoke_order },
+	{ "PUT", "/services/v2/certificate/*/revoke", SBX_REVOKE, approvals_revoke_certificate },
+	{ "PUT", "/services/v2/request/*/status", SBX_APPROVE, approvals_settle_request },
+	{ "PUT", "/services/v2/order/certificate/*/status", SBX_CANCEL, approvals_cancel },
+	{ "PUT", "/services/v2/order/certificate/*/dcv-method", SBX_METHOD, changes_dcv_method },
+	{ "PUT", "/services/v2/order/certificate/*/resend-emails", SBX_RESEND, changes_resend_emails },
 	{ NULL, "/api/v1/update_cert", SBX_SCUTUM, scutum_update },
 };
 

@@ -7,9 +7,28 @@
 #include <errno.h>
 
 static const char *const endpoint_names[SBX_ENDPOINT_NR] = {
-	[SBX_ORDER] = "order",	     [SBX_FIND] = "find",     [SBX_INFO] = "info",
-	[SBX_TOKEN] = "token",	     [SBX_CHECK] = "check",   [SBX_CHANGES] = "changes",
-	[SBX_DOWNLOAD] = "download", [SBX_SCUTUM] = "scutum", [SBX_OTHER] = "other",
+	[SBX_ORDER] = "order",
+	[SBX_FIND] = "find",
+	[SBX_INFO] = "info",
+	[SBX_TOKEN] = "token",
+	[SBX_CHECK] = "check",
+	[SBX_CHANGES] = "changes",
+	[SBX_DOWNLOAD] = "download",
+	[SBX_SCUTUM] = "scutum",
+	[SBX_OTHER] = "other",
+	[SBX_REISSUE] = "reissue",
+	[SBX_REISSUES] = "reissues",
+	[SBX_DUPLICATE] = "duplicate",
+	[SBX_DUPLICATES] = "duplicates",
+	[SBX_REVOKE] = "revoke",
+	[SBX_APPROVE] = "approve",
+	[SBX_CANCEL] = "cancel",
+	[SBX_METHOD] = "method",
+	[SBX_RESEND] = "resend",
+	[SBX_LIST] = "list",
+	[SBX_ME] = "me",
+	[SBX_PRODUCTS] = "products",
+	[SBX_AUTHKEY] = "authkey",
 };
 
 const char *sbx_endpoint_name(enum sbx_endpoint ep)
@@ -54,6 +73,7 @@ void sbx_init(struct sandbox *sb)
 	sb->set = (struct settings){
 		.validity_s = 199 * INT64_C(86400),
 		.ca_poll_s = 60,
+		.old_revoke_s = 48 * INT64_C(3600),
 		.http_port = 80,
 		.https_port = 443,
 	};
@@ -61,6 +81,7 @@ void sbx_init(struct sandbox *sb)
 	 * ids, or keeps those of an earlier sandbox, gets 404 and not a stranger's order. */
 	sb->first_id = 100000000 + (clock_now() % 30000000) * 10;
 	sb->first_certificate_id = sb->first_id + 1000000000;
+	sb->first_approval_id = sb->first_id / 10;
 }
 
 static void free_names(char **names, size_t n)
@@ -72,20 +93,41 @@ static void free_names(char **names, size_t n)
 
 static void order_free(struct order *o)
 {
-	free_names(o->names, o->n_names);
-	free(o->proven);
 	free(o->alternative_order_id);
 	free(o->payment_method);
-	csr_free(o->csr);
-	ca_cert_done(&o->cert);
+	free(o->certificates);
+	free(o->approvals);
 	free(o);
 }
 
-void sbx_done(struct sandbox *sb)
+static void certificate_free(struct certificate *c)
+{
+	free_names(c->names, c->n_names);
+	free(c->proven);
+	csr_free(c->csr);
+	ca_cert_done(&c->cert);
+	free(c);
+}
+
+static void free_ledger(struct sandbox *sb)
 {
 	for (size_t i = 0; i < sb->n_orders; i++)
 		order_free(sb->orders[i]);
 	free(sb->orders);
+	for (size_t i = 0; i < sb->n_certificates; i++)
+		certificate_free(sb->certificates[i]);
+	free(sb->certificates);
+	for (size_t i = 0; i < sb->n_approvals; i++) {
+		free(sb->approvals[i]->comments);
+		free(sb->approvals[i]);
+	}
+	free(sb->approvals);
+	free(sb->auth_keys);
+}
+
+void sbx_done(struct sandbox *sb)
+{
+	free_ledger(sb);
 	for (size_t i = 0; i < sb->n_requests; i++) {
 		free(sb->requests[i].method);
 		free(sb->requests[i].path);
@@ -106,6 +148,7 @@ void sbx_done(struct sandbox *sb)
 	free(sb->accounts);
 	faults_clear(&sb->faults);
 	rates_clear(&sb->rates);
+	free(sb->dns);
 	mem_wipe_free(sb->api_key);
 	mem_wipe_free(sb->scutum_key);
 	ca_free(sb->ca);

@@ -22,6 +22,19 @@ enum sbx_endpoint {
 	SBX_CHANGES,
 	SBX_DOWNLOAD,
 	SBX_SCUTUM,
+	SBX_REISSUE,
+	SBX_REISSUES,
+	SBX_DUPLICATE,
+	SBX_DUPLICATES,
+	SBX_REVOKE,
+	SBX_APPROVE,
+	SBX_CANCEL,
+	SBX_METHOD,
+	SBX_RESEND,
+	SBX_LIST,
+	SBX_ME,
+	SBX_PRODUCTS,
+	SBX_AUTHKEY,
 	SBX_OTHER,
 	SBX_ENDPOINT_NR
 };
@@ -33,32 +46,78 @@ enum dcv_method { DCV_EMAIL, DCV_DNS_TXT, DCV_DNS_CNAME, DCV_HTTP };
 #define SBX_TOKEN_LIFE_S   (30 * INT64_C(86400)) /* CertCentral: a random value lives 30 days */
 #define SBX_CA_POLL_LIFE_S (10 * INT64_C(86400)) /* ... and CertCentral looks by itself for 10 */
 
+struct order;
+
+enum certificate_kind { CERTIFICATE_PRIMARY, CERTIFICATE_REISSUE, CERTIFICATE_DUPLICATE };
+
+/* One certificate of an order, from the wish on. Never freed before the end. */
+struct certificate {
+	int64_t id;
+	struct order *order;
+	enum certificate_kind kind;
+	char **names; /* names[0] is the common name; no duplicates */
+	bool *proven;
+	size_t n_names;
+	struct csr *csr;
+	bool foreign_key; /* made at the console: its key is not the CSR's, and nobody here has it */
+	char signature_hash[8];
+	int64_t server_platform;
+	int64_t days; /* asked for by cert_validity; 0 = not said */
+	int64_t created_at;
+	int64_t validated_ms; /* when the last name was proven; 0 = not yet */
+	int64_t issued_at;    /* 0 = not issued */
+	int64_t revoked_at;   /* may be to come; 0 = not revoked */
+	bool waits;	      /* for approval: nobody has been told its id yet */
+	bool dropped;	      /* its request was canceled or rejected */
+	struct ca_cert cert;
+};
+
+enum approval_kind { APPROVAL_ORDER, APPROVAL_REISSUE, APPROVAL_DUPLICATE, APPROVAL_REVOKE };
+enum approval_status { APPROVAL_PENDING, APPROVAL_APPROVED, APPROVAL_REJECTED };
+
+/* What CertCentral calls a request: a wish that an administrator may have to approve. */
+struct approval {
+	int64_t id;
+	struct order *order;
+	struct certificate *subject; /* NULL = all certificates of the order */
+	enum approval_kind kind;
+	enum approval_status status;
+	int64_t at;
+	char *comments; /* NULL = none */
+};
+
 struct order {
 	int64_t id;
-	int64_t certificate_id;
-	int64_t request_id;
 	const char *product; /* a literal of the product table */
 	char status[SBX_STATUS_MAX];
 	char *alternative_order_id; /* NULL = none */
 	char *payment_method;	    /* NULL = not said */
 	enum dcv_method dcv_method;
-	char **names; /* names[0] is the common name; no duplicates */
-	bool *proven;
-	size_t n_names;
-	struct csr *csr;
-	char signature_hash[8];
-	int64_t server_platform;
-	int64_t order_days;	  /* life of the plan */
-	int64_t certificate_days; /* asked for by cert_validity; 0 = not said */
+	struct certificate
+		*active; /* what CertCentral calls the primary: the order's latest issued, or the first */
+	struct certificate *next; /* the reissue that is under way; NULL = none */
+	struct certificate **certificates;
+	size_t n_certificates;
+	struct approval **approvals; /* [0] is the order's own */
+	size_t n_approvals;
+	int64_t order_days; /* life of the plan ... */
+	int64_t valid_till; /* ... which begins with the first certificate; 0 = not yet */
 	int64_t created_at;
-	int64_t changed_at;   /* of the status word; the birth of an order is no change */
-	int64_t validated_ms; /* when the last name was proven; 0 = not yet */
-	int64_t polled_ms;    /* last look of the CA by itself */
-	int64_t issued_at;    /* 0 = no certificate */
+	int64_t changed_at; /* of the status word; the birth of an order is no change */
+	int64_t polled_ms;  /* last look of the CA by itself */
 	char token[SBX_TOKEN_LEN + 1];
 	int64_t token_expires_at;
 	bool renewal_notices_off;
-	struct ca_cert cert;
+	int64_t renewal_of; /* order id; 0 = none */
+	int64_t renewed_by;
+};
+
+/* A key for request tokens. */
+struct auth_key {
+	char id[17];
+	char key[65];
+	int64_t created_at;
+	int64_t expires_at; /* 0 = never */
 };
 
 /* One accepted (host, id, key) of Scutum. */
@@ -97,6 +156,15 @@ struct settings {
 	bool dcv_replies_old;
 	bool find_none_empty;
 	bool require_approval;
+	bool reissue_dcv_reuse;	     /* names of the certificate before need no new proof */
+	bool lists_primary;	     /* lists of reissues and duplicates begin with the primary */
+	bool revoke_approval_always; /* skip_approval of revoke is not heeded */
+	bool approver_other;	     /* the owner of the key may not approve */
+	bool role_user;		     /* the key is not an administrator's */
+	bool scope_orders;	     /* the key may not see the account */
+	bool auth_key_default_old;   /* use_auth_key left out means true */
+	int64_t max_cert_days;	     /* 0 = no cap but validity_s */
+	int64_t old_revoke_s; /* from a reissue without a name to the end of the earlier certificates */
 	unsigned http_port;
 	unsigned https_port;
 	bool quiet;
@@ -118,11 +186,20 @@ struct sandbox {
 	struct scutum_account *accounts;
 	size_t n_accounts;
 	struct ca *ca;
+	char *dns; /* ADDR:PORT to ask for proofs in DNS; NULL = nobody looks there */
 
-	struct order **orders; /* by id: orders[i]->id == first_id + i */
+	/* All three by id: orders[i]->id == first_id + i. */
+	struct order **orders;
 	size_t n_orders;
 	int64_t first_id;
+	struct certificate **certificates;
+	size_t n_certificates;
 	int64_t first_certificate_id;
+	struct approval **approvals;
+	size_t n_approvals;
+	int64_t first_approval_id;
+	struct auth_key *auth_keys;
+	size_t n_auth_keys;
 
 	struct fault_list faults;
 	struct rates rates;

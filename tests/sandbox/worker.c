@@ -9,18 +9,20 @@
 /* When the CA looks at this order next, in sandbox time; INT64_MAX = never. */
 static int64_t next_look_ms(const struct sandbox *sb, const struct order *o)
 {
-	if (!sb->set.ca_poll_s || o->validated_ms || o->dcv_method != DCV_HTTP || !order_is(o, "pending"))
+	const struct certificate *c = orders_subject(o);
+	if (!sb->set.ca_poll_s || c->validated_ms || o->dcv_method != DCV_HTTP || !orders_wants_proof(o))
 		return INT64_MAX;
-	if (sbx_now(sb) >= o->created_at + SBX_CA_POLL_LIFE_S)
+	if (sbx_now(sb) >= c->created_at + SBX_CA_POLL_LIFE_S)
 		return INT64_MAX;
 	return o->polled_ms + sb->set.ca_poll_s * 1000;
 }
 
 static int64_t issue_due_ms(const struct sandbox *sb, const struct order *o)
 {
-	if (!o->validated_ms || !order_is(o, "pending") || o->issued_at)
+	const struct certificate *c = orders_subject(o);
+	if (!c->validated_ms || !orders_wants_proof(o))
 		return INT64_MAX;
-	return o->validated_ms + sb->set.issue_delay_s * 1000;
+	return c->validated_ms + sb->set.issue_delay_s * 1000;
 }
 
 /* Issues what is due; returns an order to look at, or NULL and how long nothing is due. */
