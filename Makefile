@@ -21,7 +21,7 @@ HARDEN   := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protectio
 HARDENLD := -pie -Wl,-z,relro,-z,now
 endif
 
-PKGS := libuv libcurl json-c libcrypto yaml-0.1 libsystemd libmicrohttpd libidn2 libpsl
+PKGS := libuv libcurl json-c libcrypto yaml-0.1 libsystemd libmicrohttpd libidn2 libpsl libcares ldns
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 
@@ -114,9 +114,9 @@ help:
 
 # Debian 12 packages: to build, to test, to show. Does nothing when all of them are there.
 DEPS_BUILD := gcc make pkg-config libc6-dev libuv1-dev libcurl4-openssl-dev libjson-c-dev libssl-dev libyaml-dev \
-	libsystemd-dev libmicrohttpd-dev uthash-dev libidn2-dev libpsl-dev ca-certificates openssl
+	libsystemd-dev libmicrohttpd-dev uthash-dev libidn2-dev libpsl-dev libldns-dev libc-ares-dev ca-certificates openssl
 DEPS_TEST := libcmocka-dev clang llvm libclang-rt-14-dev clang-format python3 python3-pytest python3-pytest-xdist python3-cryptography \
-	nginx-light libfaketime universal-ctags pmccabe codespell mandoc util-linux procps patch systemd
+	nginx-light knot bind9 libfaketime universal-ctags pmccabe codespell mandoc util-linux procps patch systemd
 .PHONY: deps deps-build
 deps-build:
 	@sh contrib/install-deps.sh $(DEPS_BUILD)

@@ -37,7 +37,9 @@ OWNERS = [
     (r"idn2\.h$", ["config/names.c"]),
     (r"openssl/", ["daemon/pki/"]),
     (r"(uv\.h$|uv/|curl/|microhttpd\.h$)", ["daemon/io/"]),
+    (r"ares(_dns|_nameser|_version)?\.h$", ["daemon/io/dns.c"]),
     (r"systemd/", ["daemon/ops/notify.c", "daemon/ops/journal.c"]),
+    (r"ldns/", ["daemon/dcv/rfc2136.c"]),
     (r"libpsl\.h$", ["daemon/dcv/redirect.c"]),
 ]
 
