@@ -4,6 +4,7 @@
  *   app.c          brings the parts up in order and takes them down in reverse: the map of the program
  *   runner.c       step -> persist -> start: the only place where decisions meet I/O
  *   operations.c   the operations of a job and what their answers mean as events
+ *   upkeep.c       what concerns all domains at once: the day's orders, a clock that was set
  *   duties.c       deploying and cleaning up
  *   poller.c       the one status-changes poll for the account
  *   load.c         records from disk at the start
@@ -137,7 +138,9 @@ struct app {
 	struct control *control;
 	struct budget *budget;
 	int64_t budget_told_until; /* the last day's limit that was logged */
-	struct domain **domains;   /* sorted by name */
+	int64_t last_wall_at;	   /* both clocks at the last look: to see that one was set */
+	int64_t last_mono_ms;
+	struct domain **domains; /* sorted by name */
 	size_t n_domains;
 	struct agenda agenda;
 	struct agenda ready;
@@ -210,6 +213,20 @@ void domain_free(struct domain *d);
 void leaving_let_go(struct domain *d);
 /* Forgets it, when nothing is left to be done. */
 void leaving_end(struct domain *d);
+
+/* Sets when d is to be looked at again. */
+void runner_set_due(struct domain *d);
+
+/* --- upkeep.c --- */
+/* Shows it on d, and tells it once for all. */
+void upkeep_budget_is_spent(struct domain *d, int64_t until);
+/* The post of that time was surely not taken. */
+void upkeep_budget_refund(struct app *a, int64_t at);
+bool upkeep_waits_for_budget(const struct domain *d);
+/* Pauses that a clock far ahead has begun end now. */
+void upkeep_end_far_pauses(struct domain *d);
+/* The same for all, when the wall clock was set back. */
+void upkeep_clock(struct app *a);
 
 /* --- operations.c --- */
 void operation_start(struct domain *d, enum job_op op);

@@ -162,12 +162,6 @@ static bool retry_failed_deploys(struct record *r)
 	return any;
 }
 
-/* Waits for the next day's orders; the reload may allow more of them today. */
-static bool waits_for_budget(const struct domain *d)
-{
-	return d->rec->error.code && strcmp(d->rec->error.code, "max_orders_per_day") == 0;
-}
-
 static void add_domain(struct takeover *t, const struct cfg_domain *now)
 {
 	struct app *a = t->app;
@@ -239,7 +233,7 @@ static void take_over(enum config_change change, const struct cfg_domain *old, c
 	d->spec_changed = differs && old->spec_hash != now->spec_hash;
 	t->domains[t->n++] = d;
 	t->n_differ += differs;
-	if (differs || d->rec->held || d->state == STATE_FAILED || waits_for_budget(d))
+	if (differs || d->rec->held || d->state == STATE_FAILED || upkeep_waits_for_budget(d))
 		t->changed[t->n_changed++] = d;
 }
 
@@ -271,7 +265,7 @@ static void go_on(struct domain *d)
 		runner_admit(d);
 		return;
 	}
-	if (may_release(d, spec_changed) || (d->rec->job && waits_for_budget(d)))
+	if (may_release(d, spec_changed) || (d->rec->job && upkeep_waits_for_budget(d)))
 		runner_event(d, &(struct job_event){ .kind = EV_RELEASE });
 	else if (spec_changed)
 		begin_again(d);
@@ -284,9 +278,14 @@ static void go_on(struct domain *d)
 
 static int parts_reconfigure(struct app *a, struct config *c, struct err *reterr)
 {
-	int rc = cc_reconfigure(a->cc, c, reterr);
+	int rc = scutum_reconfigure(a->scutum, c, reterr);
 
-	return rc < 0 ? rc : scutum_reconfigure(a->scutum, c, reterr);
+	if (rc < 0)
+		return rc;
+	rc = cc_reconfigure(a->cc, c, reterr);
+	if (rc < 0 && scutum_reconfigure(a->scutum, a->config, NULL) < 0) /* all or nothing */
+		err_prefix(reterr, "Scutum cannot go back to the old configuration, restart dvcertd");
+	return rc;
 }
 
 static void swap(struct app *a, struct reload *r)

@@ -8,7 +8,6 @@
 #include "common/fs.h"
 #include "common/mem.h"
 #include "common/str.h"
-#include "common/timefmt.h"
 #include "daemon/core/retry.h"
 #include "daemon/messages.h"
 #include "daemon/save.h"
@@ -342,10 +341,13 @@ static int64_t due_at(const struct domain *d)
 	return at;
 }
 
-static void set_due(struct domain *d)
+void runner_set_due(struct domain *d)
 {
-	int64_t at = d->is_leaving ? DUE_NEVER : due_at(d);
+	int64_t at = due_at(d);
 
+	/* A removed domain only has to be written. */
+	if (d->is_leaving)
+		at = d->save_retry_at ? d->save_retry_at : DUE_NEVER;
 	if (at == DUE_NEVER)
 		agenda_remove(&d->app->agenda, &d->due);
 	else
@@ -424,7 +426,7 @@ static void carry_on(struct domain *d)
 	if (may_start)
 		duties_start(d);
 	free_webroot(d);
-	set_due(d);
+	runner_set_due(d);
 	runner_settle(d);
 	arm(d->app);
 	leaving_end(d);
@@ -437,7 +439,7 @@ void runner_update(struct domain *d, struct job_update *u)
 	if (u->installed)
 		(void)duty_plan(d->rec, d->spec, false);
 	if (u->refund_at)
-		budget_refund(d->app->budget, u->refund_at);
+		upkeep_budget_refund(d->app, u->refund_at);
 	if (u->spend_at)
 		budget_spend(d->app->budget, u->spend_at);
 	tell(d, u);
@@ -470,24 +472,7 @@ static void start_or_queue(struct domain *d)
 		return;
 	}
 	agenda_set(&a->ready, &d->ready, urgency);
-	set_due(d);
-}
-
-/* Shown for every domain that waits, told once: thousands may be wanted on a first day. */
-static void budget_is_spent(struct domain *d, int64_t until)
-{
-	struct app *a = d->app;
-	enum log_level level;
-	const struct log_msgid *id = message_of_report(REPORT_BUDGET, &level);
-	char buf[TIMEFMT_MAX];
-
-	if (!d->rec->error.code)
-		record_set_error(d->rec, clock_now(), "max_orders_per_day", reason_text(REASON_BUDGET));
-	if (a->budget_told_until >= until)
-		return;
-	a->budget_told_until = until;
-	log_event(level, id, NULL, "%s: nothing is ordered before %s, beginning with %s",
-		  reason_text(REASON_BUDGET), timefmt_rfc3339(until, buf), d->rec->name);
+	runner_set_due(d);
 }
 
 void runner_look(struct domain *d)
@@ -505,8 +490,8 @@ void runner_look(struct domain *d)
 	decide(&v, &dec);
 	if (dec.want == WANT_ORDER && !d->is_leaving)
 		start_or_queue(d);
-	else if (dec.reason == REASON_BUDGET)
-		budget_is_spent(d, dec.due_at);
+	else if (dec.reason == REASON_BUDGET && !d->is_leaving)
+		upkeep_budget_is_spent(d, dec.due_at);
 	carry_on(d);
 }
 
@@ -519,10 +504,13 @@ void runner_admit(struct domain *d)
 		carry_on(d);
 		return;
 	}
+	upkeep_end_far_pauses(d);
 	u.persist = duty_plan(d->rec, d->spec, false);
 	if (u.persist)
 		runner_update(d, &u);
-	if (d->rec->job)
+	if (d->rec->held_for_key)
+		runner_event(d, &(struct job_event){ .kind = EV_RELEASE });
+	else if (d->rec->job)
 		runner_event(d, &(struct job_event){ .kind = EV_RESTART });
 	else
 		carry_on(d);
@@ -534,6 +522,7 @@ void runner_tick(struct app *a)
 	int64_t now = clock_now();
 	unsigned budget = 256; /* other events of the loop get their turn */
 
+	upkeep_clock(a);
 	while (!a->stopping && budget-- > 0 && (n = agenda_first(&a->agenda)) && n->due_at <= now) {
 		/* Out of the agenda first: what is looked at and still due is not looked at for ever. */
 		agenda_remove(&a->agenda, n);

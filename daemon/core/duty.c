@@ -143,6 +143,21 @@ void duty_deploy_done(struct record *rec, uint32_t i, const struct job_env *env,
 	job_report(u, REPORT_DEPLOY_RETRY, "%s: %s", d->target, o->message);
 }
 
+static void end_if_far(int64_t *at, int64_t now, int64_t latest)
+{
+	if (*at > latest)
+		*at = now;
+}
+
+void duty_end_far_pauses(struct record *rec, int64_t now, int64_t latest)
+{
+	if (rec->job)
+		end_if_far(&rec->job->next_at, now, latest);
+	end_if_far(&rec->clean_at, now, latest);
+	for (uint32_t i = 0; i < rec->n_deploys; i++)
+		end_if_far(&rec->deploys[i].next_at, now, latest);
+}
+
 bool duty_proof_is_done(const struct record *rec, const struct record_proof *p)
 {
 	const struct record_job *j = rec->job;

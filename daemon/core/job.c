@@ -14,8 +14,6 @@
 
 /* A value is renewed this long before it expires. */
 #define TOKEN_MARGIN 86400
-/* The longest pause that the order budget asks for. */
-#define BUDGET_WAIT 86401
 
 struct phase_row {
 	const char *name;
@@ -141,6 +139,7 @@ void job_retry(struct job_ctx *c, const struct outcome *o)
 void job_hold(struct job_ctx *c, const char *code, const char *message)
 {
 	c->rec->held = true;
+	c->rec->held_for_key = false;
 	record_set_error(c->rec, c->env->now, code, message);
 	c->u->persist = true;
 	job_report(c->u, REPORT_HELD, "%s", message);
@@ -286,7 +285,7 @@ static void resume(struct job_ctx *c, int64_t at)
 
 static void on_restart(struct job_ctx *c)
 {
-	int64_t latest = c->env->now + MAX(BUDGET_WAIT, RETRY_CAP * c->env->tempo) + 1;
+	int64_t latest = c->env->now + RETRY_LONGEST(c->env->tempo);
 	int64_t at = c->job->next_at;
 
 	/* A pause that was begun is kept, unless it comes from a clock that was far ahead. */
@@ -296,6 +295,7 @@ static void on_restart(struct job_ctx *c)
 static void on_release(struct job_ctx *c)
 {
 	c->rec->held = false;
+	c->rec->held_for_key = false;
 	record_set_error(c->rec, c->env->now, NULL, NULL);
 	c->u->persist = true;
 	job_report(c->u, REPORT_RELEASED, "released: going on");
@@ -319,6 +319,10 @@ static void on_hint(struct job_ctx *c)
 	if (j->order_id == 0 || j->next_at == 0 || j->phase < PHASE_PUBLISH || j->phase > PHASE_WAIT)
 		return;
 	if (c->ev->order_state != ORDER_ISSUED && c->ev->order_state != ORDER_ENDED)
+		return;
+	/* Polls overlap: that this certificate is issued is known, and is no reason to end the pause that it earned. */
+	if (j->issued && c->ev->order_state == ORDER_ISSUED && c->ev->certificate_id != 0 &&
+	    c->ev->certificate_id == j->certificate_id)
 		return;
 	if (j->phase == PHASE_WAIT)
 		job_begin(c);

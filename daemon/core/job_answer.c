@@ -50,6 +50,13 @@ static void not_taken(struct job_ctx *c)
 	j->posts--;
 }
 
+/* A key that is not accepted may be another one when the program starts again; a product or an address is not. */
+static void hold_for(struct job_ctx *c, const struct outcome *o)
+{
+	job_hold(c, o->code, o->message);
+	c->rec->held_for_key = o->fault == FAULT_AUTH;
+}
+
 static void submit_fault(struct job_ctx *c, const struct outcome *o)
 {
 	switch (o->fault) {
@@ -67,7 +74,7 @@ static void submit_fault(struct job_ctx *c, const struct outcome *o)
 	case FAULT_AUTH:
 	case FAULT_CONFIG:
 		not_taken(c);
-		job_hold(c, o->code, o->message);
+		hold_for(c, o);
 		break;
 	case FAULT_UNCLEAR:
 	case FAULT_DUPLICATE:
@@ -111,7 +118,7 @@ static void question_fault(struct job_ctx *c)
 
 	switch (o->fault) {
 	case FAULT_AUTH:
-	case FAULT_CONFIG: job_hold(c, o->code, o->message); break;
+	case FAULT_CONFIG: hold_for(c, o); break;
 	case FAULT_REFUSED:
 	case FAULT_DUPLICATE:
 		if (c->job->refusals++ > 0 || c->job->phase == PHASE_RESOLVE) {
@@ -262,7 +269,8 @@ static void on_info(struct job_ctx *c)
 		question_fault(c);
 		return;
 	}
-	if (c->ev->foreign) {
+	/* One that has ended binds nobody: the next attempt has a reference of its own. */
+	if (c->ev->foreign && c->ev->order_state != ORDER_ENDED) {
 		job_hold(c, "foreign_order",
 			 "the order with our reference has other names or another CSR: look at it "
 			 "in the console before you release this domain");

@@ -96,8 +96,9 @@ struct record_proof {
 
 struct record {
 	char *name;
-	bool held;   /* nothing goes on by itself until a person (or a reload) says so */
-	bool frozen; /* in memory only: the file on disk is not ours to replace */
+	bool held;	   /* nothing goes on by itself until a person (or a reload) says so */
+	bool held_for_key; /* ... because of the API key: a new start of the program may bring another one */
+	bool frozen;	   /* in memory only: the file on disk is not ours to replace */
 	struct record_cert cert;
 	struct record_job *job; /* NULL: none */
 	struct record_error error;

@@ -138,6 +138,8 @@ struct json *record_encode(const struct record *r)
 	json_set_i64(o, "version", RECORD_VERSION);
 	json_set_str(o, "name", r->name);
 	json_set_bool(o, "held", r->held);
+	if (r->held_for_key)
+		json_set_bool(o, "held_for_key", true);
 	if (r->cert.generation != 0)
 		json_set(o, "certificate", encode_cert(&r->cert));
 	if (r->job)
@@ -480,6 +482,8 @@ static int decode_head(const char *name, const struct json *o, struct record *r,
 		return err_set(reterr, -EBADMSG, "name: is not \"%s\"", name);
 	if (json_get_bool(o, "held", &r->held) != 1)
 		return err_set(reterr, -EBADMSG, "held: missing");
+	if (json_get_bool(o, "held_for_key", &r->held_for_key) < 0)
+		return err_set(reterr, -EBADMSG, "held_for_key: not a boolean");
 	if (get_uint(o, "clean_attempts", &r->clean_attempts, reterr) < 0)
 		return -EBADMSG;
 	return get_time(o, "clean_at", &r->clean_at, reterr);

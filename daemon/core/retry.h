@@ -16,6 +16,9 @@
 #define RETRY_ABSENT_AGE   15
 #define RETRY_ABSENT_LOOKS 3
 
+/* No pause is longer than this (the order budget asks for a day): one that is comes from a clock that was far ahead. */
+#define RETRY_LONGEST(tempo) (MAX((int64_t)86401, RETRY_CAP * (tempo)) + 1)
+
 /* tempo * 2^attempt, at most tempo * cap, then less up to a quarter by jitter (rnd: any random number).
  * Saturating: never below 3/4 tempo, whatever attempt is. */
 int64_t retry_delay(int64_t tempo, unsigned attempt, int64_t cap, uint32_t rnd);

@@ -254,3 +254,36 @@ def test_key_of_a_domain_that_was_removed_and_came_back(world):
     reload(d, domains=[*d.config["domains"], {**entry, "key": {"type": "ec", "curve": "P-256"}}])
     d.wait(NAME, timeout=90)
     world.assert_good(d, NAME)
+
+
+def test_a_new_key_at_the_next_start(world):
+    """systemd shows a replaced credential at the next start only: that is when a domain that failed for the key goes on."""
+    d = world.simple(NAME)
+    good = world.sandbox.api_key
+    d.write_secret("cc-key", "0" * 32)
+    d.start()
+    d.wait(NAME, state="failed")
+    asked = len(world.sandbox.requests())
+    d.restart()
+    d.wait(NAME, state="failed")
+    assert len(world.sandbox.requests()) <= asked + 2, "a start must not hammer with a key that is refused"
+    d.stop()
+    d.write_secret("cc-key", good)
+    d.start()
+    d.wait(NAME)
+    world.assert_good(d, NAME)
+
+
+def test_a_lost_order_that_was_rejected_meanwhile(world):
+    """Found by its reference and over: the next attempt has a reference of its own."""
+    d = world.simple(NAME)
+    world.sandbox.fault("order", "drop-after")
+    world.sandbox.fault("find", "status", status=503, times=2)
+    d.start()
+    order = base.until(lambda: world.sandbox.orders(), why="the order")[0]
+    world.sandbox.set_order(order["order_id"], status="rejected")
+    d.wait(NAME, state="failed")
+    assert "rejected" in d.status(NAME)["error"]["code"]
+    assert d.ctl("renew", NAME).code == 0
+    d.wait(NAME)
+    assert len({o["alternative_order_id"] for o in world.sandbox.orders()}) == 2

@@ -320,6 +320,25 @@ static void test_clean_never_gives_up(void **state)
 	}
 }
 
+static void test_pauses_of_a_wrong_clock_end(void **state)
+{
+	_cleanup_(record_freep) struct record *r = installed(1);
+	int64_t latest = T0 + RETRY_LONGEST(TEMPO);
+
+	(void)state;
+	(void)duty_plan(r, &AB, false);
+	r->job = xmalloc(sizeof(*r->job));
+	r->job->next_at = latest + 1;
+	r->clean_at = latest;
+	r->deploys[0].next_at = T0 + 300 * INT64_C(86400);
+	r->deploys[1].next_at = T0 + 60;
+	duty_end_far_pauses(r, T0, latest);
+	assert_int_equal(r->job->next_at, T0);
+	assert_int_equal(r->clean_at, latest);
+	assert_int_equal(r->deploys[0].next_at, T0);
+	assert_int_equal(r->deploys[1].next_at, T0 + 60);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -336,6 +355,7 @@ int main(void)
 		cmocka_unit_test(test_clean_done),
 		cmocka_unit_test(test_clean_of_what_is_put_up_again),
 		cmocka_unit_test(test_clean_never_gives_up),
+		cmocka_unit_test(test_pauses_of_a_wrong_clock_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

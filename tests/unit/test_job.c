@@ -114,6 +114,26 @@ static void test_wake_only_when_it_is_time(void **state)
 	assert_int_equal(r->job->next_at, 0);
 }
 
+/* The overlap of two polls names the same certificate again: the pause that a bad one has earned goes on. */
+static void test_hint_of_what_is_known(void **state)
+{
+	_cleanup_(record_freep) struct record *r = record_in(PHASE_WAIT);
+	struct job_event ev = { .kind = EV_HINT, .order_id = 77, .order_state = ORDER_ISSUED };
+	struct job_update u;
+
+	(void)state;
+	r->job->issued = true;
+	r->job->certificate_id = 1077;
+	r->job->next_at = T0 + 500;
+	ev.certificate_id = 1077;
+	job_step(r, &ENV, &ev, &u);
+	assert_int_equal(u.start, OP_NONE);
+	assert_int_equal(r->job->next_at, T0 + 500);
+	ev.certificate_id = 1078; /* another one: worth a question */
+	job_step(r, &ENV, &ev, &u);
+	assert_int_equal(u.start, OP_INFO);
+}
+
 static void test_hint(void **state)
 {
 	(void)state;
@@ -308,6 +328,7 @@ int main(void)
 		cmocka_unit_test(test_restart_before_a_post),
 		cmocka_unit_test(test_wake_only_when_it_is_time),
 		cmocka_unit_test(test_hint),
+		cmocka_unit_test(test_hint_of_what_is_known),
 		cmocka_unit_test(test_yield),
 		cmocka_unit_test(test_leave),
 		cmocka_unit_test(test_yield_of_a_held_one),
