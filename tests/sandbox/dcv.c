@@ -2,6 +2,7 @@
 #include "tests/sandbox/dcv.h"
 
 #include "common/mem.h"
+#include "tests/sandbox/dnsask.h"
 #include "tests/sandbox/fetch.h"
 #include "tests/sandbox/fields.h"
 #include "tests/sandbox/orders.h"
@@ -73,30 +74,73 @@ static void note_proof(struct sandbox *sb, struct certificate *c, size_t i, cons
 		sbx_wake_by(sb, c->validated_ms + sb->set.issue_delay_s * 1000);
 }
 
+/* One name, by the method of its order; lock not held. */
+static bool proves(struct sandbox *sb, const struct fetch_ports *ports, enum dcv_method method,
+		   const char *name, const struct proof *p)
+{
+	switch (method) {
+	case DCV_HTTP: return fetch_proves(ports, name, p, &sb->stopping);
+	case DCV_DNS_TXT: return sb->dns && dnsask_txt_proves(sb->dns, name, p, &sb->stopping);
+	case DCV_DNS_CNAME:
+		return sb->dns && p->value && dnsask_cname_proves(sb->dns, name, p->value, &sb->stopping);
+	case DCV_EMAIL: break;
+	}
+	return false;
+}
+
+bool dcv_can_look(const struct sandbox *sb, const struct order *o)
+{
+	return o->dcv_method == DCV_HTTP || (o->dcv_method != DCV_EMAIL && sb->dns);
+}
+
+static struct fetch_ports ports_of(const struct sandbox *sb)
+{
+	return (struct fetch_ports){ .http = sb->set.http_port, .https = sb->set.https_port };
+}
+
 void dcv_look(struct sandbox *sb, struct order *o)
 {
 	struct fetch_ports ports;
 	char token[SBX_TOKEN_LEN + 1];
 	struct certificate *c = NULL;
 	for (size_t i = 0; !c || i < c->n_names; i++) {
+		enum dcv_method method;
+		struct proof p = { .value = token };
 		{
 			SBX_LOCKED(sb);
 			if (!c)
 				c = orders_subject(o);
-			if (o->dcv_method != DCV_HTTP || !orders_wants_proof(o) || orders_subject(o) != c ||
+			if (!dcv_can_look(sb, o) || !orders_wants_proof(o) || orders_subject(o) != c ||
 			    sbx_now(sb) >= o->token_expires_at)
 				return;
 			if (c->proven[i])
 				continue;
-			ports = (struct fetch_ports){ .http = sb->set.http_port,
-						      .https = sb->set.https_port };
+			method = o->dcv_method;
+			ports = ports_of(sb);
 			memcpy(token, o->token, sizeof(token));
 		}
 		if (atomic_load(&sb->stopping))
 			return;
-		if (fetch_proves(&ports, c->names[i], token, &sb->stopping))
+		if (proves(sb, &ports, method, c->names[i], &p))
 			note_proof(sb, c, i, token);
 	}
+}
+
+bool dcv_request_tokens_prove(struct sandbox *sb, const struct certificate *c, const char *auth_key)
+{
+	struct proof p = { .auth_key = auth_key, .csr = c->csr->posted };
+	struct fetch_ports ports;
+	enum dcv_method method;
+	{
+		SBX_LOCKED(sb);
+		p.now = sbx_now(sb);
+		ports = ports_of(sb);
+		method = c->order->dcv_method;
+	}
+	for (size_t i = 0; i < c->n_names; i++)
+		if (atomic_load(&sb->stopping) || !proves(sb, &ports, method, c->names[i], &p))
+			return false;
+	return true;
 }
 
 static struct json *validations_json(const struct certificate *c)

@@ -8,5 +8,9 @@
 void dcv_random_value(struct sandbox *sb, const struct request *rq, struct reply *rp);
 void dcv_check(struct sandbox *sb, const struct request *rq, struct reply *rp);
 
+/* Is there any place to look at for this order? With the lock held. */
+bool dcv_can_look(const struct sandbox *sb, const struct order *o);
 /* Fetches the missing proofs of an order and notes them; lock not held. */
 void dcv_look(struct sandbox *sb, struct order *o);
+/* Does every name of the certificate show a good request token, by the method of its order? Lock not held. */
+bool dcv_request_tokens_prove(struct sandbox *sb, const struct certificate *c, const char *auth_key);

@@ -22,7 +22,7 @@ struct look {
 	CURL *easy;
 	struct curl_slist *connect_to;
 	const char *name;
-	const char *token;
+	const struct proof *proof;
 	const atomic_bool *stop;
 	char body[BODY_MAX + 1];
 	size_t body_len;
@@ -103,7 +103,7 @@ static bool part_is(CURLU *u, CURLUPart part, unsigned flags, const char *want)
 static bool may_follow(const struct look *l, const char *url)
 {
 	_cleanup_(curl_url_cleanupp) CURLU *u = curl_url();
-	if (!u || strstr(url, l->token) || curl_url_set(u, CURLUPART_URL, url, 0) != CURLUE_OK)
+	if (!u || proof_in(l->proof, url, strlen(url)) || curl_url_set(u, CURLUPART_URL, url, 0) != CURLUE_OK)
 		return false;
 	bool http = part_is(u, CURLUPART_SCHEME, 0, "http") &&
 		    part_is(u, CURLUPART_PORT, CURLU_DEFAULT_PORT, "80");
@@ -125,18 +125,13 @@ static bool is_redirect(long status)
 	return status == 301 || status == 302 || status == 307 || status == 308;
 }
 
-static bool holds_token(const struct look *l)
-{
-	return memmem(l->body, l->body_len, l->token, strlen(l->token)) != NULL;
-}
-
 static bool look_around(struct look *l)
 {
 	_cleanup_free_ char *url = xasprintf("http://%s/.well-known/pki-validation/fileauth.txt", l->name);
 	for (int hop = 0;; hop++) {
 		long status = get(l, url);
 		if (status == 200)
-			return holds_token(l);
+			return proof_in(l->proof, l->body, l->body_len);
 		char *next = NULL;
 		if (hop == HOPS_MAX || !is_redirect(status) ||
 		    curl_easy_getinfo(l->easy, CURLINFO_REDIRECT_URL, &next) != CURLE_OK || !next ||
@@ -147,14 +142,14 @@ static bool look_around(struct look *l)
 	}
 }
 
-bool fetch_proves(const struct fetch_ports *ports, const char *name, const char *token,
+bool fetch_proves(const struct fetch_ports *ports, const char *name, const struct proof *proof,
 		  const atomic_bool *stop)
 {
 	_cleanup_(curl_easy_cleanupp) CURL *easy = curl_easy_init();
 	if (!easy || name_is_wildcard(name))
 		return false;
 	_cleanup_free_ struct look *l = xmalloc(sizeof(*l));
-	*l = (struct look){ .easy = easy, .name = name, .token = token, .stop = stop };
+	*l = (struct look){ .easy = easy, .name = name, .proof = proof, .stop = stop };
 	l->end_ms = clock_mono_ms() + TOTAL_MS;
 	set_up(l, ports);
 	bool proven = look_around(l);

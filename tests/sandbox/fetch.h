@@ -3,7 +3,7 @@
  * rules for redirects, times and sizes are those of DigiCert's domain-control-validation library. */
 #pragma once
 
-#include "common/base.h"
+#include "tests/sandbox/proofs.h"
 
 #include <stdatomic.h>
 
@@ -12,7 +12,7 @@ struct fetch_ports {
 	unsigned https; /* only reached by redirects; the certificate there is not looked at */
 };
 
-/* True when the file of exactly this name holds the token. Blocks for at most about 5 s; ends early when
+/* True when the file of exactly this name holds the proof. Blocks for at most about 5 s; ends early when
  * *stop becomes true. Needs curl_global_init(). */
-bool fetch_proves(const struct fetch_ports *ports, const char *name, const char *token,
+bool fetch_proves(const struct fetch_ports *ports, const char *name, const struct proof *proof,
 		  const atomic_bool *stop);

@@ -7,64 +7,16 @@
 #include "tests/sandbox/certificates.h"
 #include "tests/sandbox/order_request.h"
 #include "tests/sandbox/orders.h"
+#include "tests/sandbox/paging.h"
 
 #include <errno.h>
 
 #define DAY_S	     INT64_C(86400)
-#define PAGE_MAX     1000
 #define WINDOW_MAX_S (7 * DAY_S)
-#define MDT_S	     (6 * INT64_C(3600)) /* filters[status_last_updated] is in Mountain Daylight Time, UTC-6 */
-
-struct page {
-	uint64_t limit;
-	uint64_t offset;
-	uint64_t total; /* how many matched so far */
-	struct json *rows;
-};
-
-static int query_error(struct reply *rp, const char *kind, const char *key, const char *message)
-{
-	_cleanup_free_ char *code = xasprintf("%s|%s", kind, key);
-	return reply_error(rp, 400, code, "%s", message);
-}
-
-/* Every parameter must be in the list: a typo in a query is as silent as one in a body. */
-static int check_query(const struct request *rq, const char *const *known, size_t n, struct reply *rp)
-{
-	for (size_t i = 0; i < rq->n_query; i++) {
-		bool found = false;
-		for (size_t k = 0; k < n && !found; k++)
-			found = !strcmp(rq->query[i].key, known[k]);
-		if (!found)
-			return query_error(rp, "unknown_field", rq->query[i].key,
-					   "The parameter is not documented.");
-	}
-	return 0;
-}
-
-static int query_number(const struct request *rq, const char *key, uint64_t *ret, struct reply *rp)
-{
-	const char *text = request_query(rq, key);
-	if (text && str_parse_u64(text, ret) < 0)
-		return query_error(rp, "invalid_field", key, "Must be a whole number.");
-	return 0;
-}
-
-static int page_begin(struct page *p, const struct request *rq, struct reply *rp)
-{
-	*p = (struct page){ .limit = PAGE_MAX };
-	if (query_number(rq, "limit", &p->limit, rp) < 0 || query_number(rq, "offset", &p->offset, rp) < 0)
-		return -1;
-	if (p->limit < 1 || p->limit > PAGE_MAX)
-		return query_error(rp, "invalid_field", "limit", "Must be 1 to 1000.");
-	p->rows = json_new_arr();
-	return 0;
-}
 
 static void page_add(struct page *p, const struct order *o)
 {
-	uint64_t at = p->total++;
-	if (at < p->offset || at - p->offset >= p->limit)
+	if (!paging_takes(p))
 		return;
 	struct json *row = json_new_obj();
 	json_set_i64(row, "order_id", o->id);
@@ -74,23 +26,11 @@ static void page_add(struct page *p, const struct order *o)
 	json_add(p->rows, row);
 }
 
-static struct json *page_json(struct page *p)
-{
-	struct json *page = json_new_obj();
-	json_set_i64(page, "total", (int64_t)p->total);
-	json_set_i64(page, "limit", (int64_t)p->limit);
-	json_set_i64(page, "offset", (int64_t)MIN(p->offset, (uint64_t)INT64_MAX));
-	struct json *j = json_new_obj();
-	json_set(j, "orders", TAKE_PTR(p->rows));
-	json_set(j, "page", page);
-	return j;
-}
-
 void orders_find(struct sandbox *sb, const struct request *rq, struct reply *rp)
 {
 	static const char *const known[] = { "limit", "offset" };
 	struct page p;
-	if (check_query(rq, known, ARRAY_SIZE(known), rp) < 0 || page_begin(&p, rq, rp) < 0)
+	if (paging_check_query(rq, known, ARRAY_SIZE(known), rp) < 0 || paging_begin(&p, rq, rp) < 0)
 		return;
 	SBX_LOCKED(sb);
 	int64_t now = sbx_now(sb);
@@ -101,7 +41,7 @@ void orders_find(struct sandbox *sb, const struct request *rq, struct reply *rp)
 		    o->created_at + sb->set.find_lag_s <= now)
 			page_add(&p, o);
 	}
-	struct json *j = page_json(&p);
+	struct json *j = paging_json(&p);
 	if (p.total > 0 || sb->set.find_none_empty) {
 		reply_json(rp, 200, j);
 		return;
@@ -115,29 +55,13 @@ struct window {
 	int64_t to;
 };
 
-/* "yyyy-MM-dd" or "yyyy-MM-dd HH:mm:ss" (the '+' of the address is a blank by now) in MDT. */
-static int parse_mdt(const char *s, size_t len, bool end, int64_t *ret)
-{
-	_cleanup_free_ char *text = xstrndup(s, len);
-	int64_t at = 0;
-	if (timefmt_parse_date(text, &at) == 0) {
-		*ret = at + MDT_S + (end ? DAY_S - 1 : 0);
-		return 0;
-	}
-	_cleanup_free_ char *utc = xasprintf("%sZ", text);
-	if (timefmt_parse_rfc3339(utc, &at) < 0)
-		return -EINVAL;
-	*ret = at + MDT_S;
-	return 0;
-}
-
 static int parse_updated_filter(const char *filter, struct window *w, struct reply *rp)
 {
 	const char *dots = strstr(filter, "...");
-	if (!dots || parse_mdt(filter, (size_t)(dots - filter), false, &w->from) < 0 ||
-	    parse_mdt(dots + 3, strlen(dots + 3), true, &w->to) < 0)
-		return query_error(rp, "invalid_field", "filters[status_last_updated]",
-				   "Must be start...end.");
+	if (!dots || paging_parse_mdt(filter, (size_t)(dots - filter), false, &w->from) < 0 ||
+	    paging_parse_mdt(dots + 3, strlen(dots + 3), true, &w->to) < 0)
+		return paging_error(rp, "invalid_field", "filters[status_last_updated]",
+				    "Must be start...end.");
 	return 0;
 }
 
@@ -145,13 +69,13 @@ static int parse_window(const struct request *rq, int64_t now, struct window *w,
 {
 	const char *filter = request_query(rq, "filters[status_last_updated]");
 	uint64_t minutes = 0, seconds = 0;
-	if (query_number(rq, "minutes", &minutes, rp) < 0 || query_number(rq, "seconds", &seconds, rp) < 0)
+	if (paging_number(rq, "minutes", &minutes, rp) < 0 || paging_number(rq, "seconds", &seconds, rp) < 0)
 		return -1;
 	if (filter)
 		return parse_updated_filter(filter, w, rp);
 	if (!request_query(rq, "minutes") && !request_query(rq, "seconds"))
-		return query_error(rp, "missing_field", "minutes",
-				   "Say minutes, seconds or filters[status_last_updated].");
+		return paging_error(rp, "missing_field", "minutes",
+				    "Say minutes, seconds or filters[status_last_updated].");
 	/* The reference says "maximum 10080", the guide says "less than": the reference wins. */
 	if (minutes > WINDOW_MAX_S / 60 || seconds > WINDOW_MAX_S || minutes * 60 + seconds > WINDOW_MAX_S)
 		return reply_error(rp, 400, "time_frame_too_long",
@@ -168,15 +92,15 @@ void orders_changes(struct sandbox *sb, const struct request *rq, struct reply *
 	struct window w;
 	SBX_LOCKED(sb);
 	orders_issue_all_due(sb);
-	if (check_query(rq, known, ARRAY_SIZE(known), rp) < 0 || parse_window(rq, sbx_now(sb), &w, rp) < 0 ||
-	    page_begin(&p, rq, rp) < 0)
+	if (paging_check_query(rq, known, ARRAY_SIZE(known), rp) < 0 ||
+	    parse_window(rq, sbx_now(sb), &w, rp) < 0 || paging_begin(&p, rq, rp) < 0)
 		return;
 	for (size_t i = 0; i < sb->n_orders; i++) {
 		const struct order *o = sb->orders[i];
 		if (o->changed_at && o->changed_at >= w.from && o->changed_at <= w.to)
 			page_add(&p, o);
 	}
-	struct json *j = page_json(&p);
+	struct json *j = paging_json(&p);
 	if (p.total == 0) {
 		json_free(j);
 		j = json_new_obj(); /* {} and not an empty list */
@@ -239,7 +163,7 @@ static struct json *info_json(const struct sandbox *sb, const struct order *o)
 void orders_info(struct sandbox *sb, const struct request *rq, struct reply *rp)
 {
 	static const char *const known[] = { "include_caa_status" };
-	if (check_query(rq, known, ARRAY_SIZE(known), rp) < 0)
+	if (paging_check_query(rq, known, ARRAY_SIZE(known), rp) < 0)
 		return;
 	SBX_LOCKED(sb);
 	struct order *o = orders_get(sb, rq->arg[0], rp);

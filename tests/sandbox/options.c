@@ -3,6 +3,7 @@
 
 #include "common/mem.h"
 #include "common/str.h"
+#include "tests/sandbox/dnsask.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -14,6 +15,7 @@ enum {
 	OPT_DIR,
 	OPT_HTTP_PORT,
 	OPT_HTTPS_PORT,
+	OPT_DNS,
 	OPT_VALIDITY,
 	OPT_ISSUE_DELAY,
 	OPT_CA_POLL,
@@ -34,6 +36,7 @@ static const struct option long_options[] = {
 	{ "dir", required_argument, NULL, OPT_DIR },
 	{ "http-port", required_argument, NULL, OPT_HTTP_PORT },
 	{ "https-port", required_argument, NULL, OPT_HTTPS_PORT },
+	{ "dns", required_argument, NULL, OPT_DNS },
 	{ "validity", required_argument, NULL, OPT_VALIDITY },
 	{ "issue-delay", required_argument, NULL, OPT_ISSUE_DELAY },
 	{ "ca-poll", required_argument, NULL, OPT_CA_POLL },
@@ -58,6 +61,7 @@ static const char help_text[] =
 	"  --listen ADDR:PORT      HTTPS on a loopback address, port 0 = any (127.0.0.1:9443)\n"
 	"  --http-port P           validation fetches http://NAME/ from 127.0.0.1:P (80)\n"
 	"  --https-port P          where redirects to https://NAME/ lead (443)\n"
+	"  --dns ADDR:PORT         server to ask for proofs in DNS (nobody looks there)\n"
 	"  --validity DUR          life of certificates: 90s, 15m, 12h, 32d (199d)\n"
 	"  --issue-delay DUR       from \"all names validated\" to \"issued\" (0s)\n"
 	"  --ca-poll DUR           how often the CA looks for proofs by itself, 0s = never (60s)\n"
@@ -185,12 +189,21 @@ static void replace(char **field, const char *val)
 	*field = xstrdup(val);
 }
 
+static enum options_result set_dns(struct sandbox *sb, const char *text)
+{
+	if (!dnsask_server_is_good(text))
+		return complain("--dns takes ADDR:PORT, not '%s'", text);
+	replace(&sb->dns, text);
+	return OPTIONS_RUN;
+}
+
 /* Options that go into the settings. */
 static enum options_result set_one(int opt, struct sandbox *sb)
 {
 	switch (opt) {
 	case OPT_HTTP_PORT: return set_port("http-port", optarg, &sb->set.http_port);
 	case OPT_HTTPS_PORT: return set_port("https-port", optarg, &sb->set.https_port);
+	case OPT_DNS: return set_dns(sb, optarg);
 	case OPT_VALIDITY: return set_duration("validity", optarg, 1, &sb->set.validity_s);
 	case OPT_ISSUE_DELAY: return set_duration("issue-delay", optarg, 0, &sb->set.issue_delay_s);
 	case OPT_CA_POLL: return set_duration("ca-poll", optarg, 0, &sb->set.ca_poll_s);

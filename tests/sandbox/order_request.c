@@ -81,7 +81,7 @@ static const struct field validity_fields[] = {
 	{ "custom_expiration_date", JSON_STRING, false },
 };
 
-static const char *const products[] = {
+static const char *const products[ORDER_PRODUCTS_NR] = {
 	"ssl_dv_geotrust",	"ssl_dv_rapidssl",   "wildcard_dv_geotrust",
 	"wildcard_dv_rapidssl", "cloud_dv_geotrust", "ssl_dv_geotrust_flex",
 };
@@ -92,6 +92,11 @@ static const char *const dcv_words[] = {
 	[DCV_DNS_CNAME] = "dns-cname-token",
 	[DCV_HTTP] = "http-token",
 };
+
+const char *order_product_at(size_t i)
+{
+	return products[i];
+}
 
 const char *order_product(const char *id)
 {
@@ -331,8 +336,6 @@ static int parse_rest(const struct json *body, struct order_wish *w, struct repl
 	if (reference && (!*reference || strlen(reference) > REFERENCE_MAX))
 		return reply_error(rp, 400, "invalid_field|alternative_order_id",
 				   "Must be 1 to %d characters.", REFERENCE_MAX);
-	if (json_get(body, "auth_key_id"))
-		return reply_error(rp, 400, "auth_key_not_setup", "The account has no AuthKey.");
 	bool ct_off = false;
 	if (json_get_bool(body, "disable_ct", &ct_off) == 1 && ct_off)
 		return reply_error(rp, 400, "cert_transparency_turned_off_for_account",
@@ -341,6 +344,8 @@ static int parse_rest(const struct json *body, struct order_wish *w, struct repl
 	if (container && fields_check(container, "container.", id_fields, ARRAY_SIZE(id_fields), rp) < 0)
 		return -1;
 	(void)opt_i64(body, "renewal_of_order_id", &w->renewal_of);
+	w->auth_key_id = xstrdup_opt(opt_str(body, "auth_key_id"));
+	w->use_auth_key_said = json_get_bool(body, "use_auth_key", &w->use_auth_key) == 1;
 	w->payment_method = xstrdup_opt(payment);
 	w->alternative_order_id = xstrdup_opt(reference);
 	(void)!json_get_bool(body, "skip_approval", &w->skip_approval);
@@ -384,5 +389,6 @@ void order_wish_done(struct order_wish *w)
 	free(w->alternative_order_id);
 	free(w->payment_method);
 	free(w->comments);
+	free(w->auth_key_id);
 	*w = (struct order_wish){ 0 };
 }

@@ -13,6 +13,9 @@ struct order_wish {
 	char *alternative_order_id;
 	char *payment_method;
 	char *comments;
+	char *auth_key_id; /* NULL = not said */
+	bool use_auth_key_said;
+	bool use_auth_key;
 	enum dcv_method dcv_method;
 	char signature_hash[8];
 	int64_t server_platform;
@@ -23,6 +26,8 @@ struct order_wish {
 	bool renewal_notices_off;
 };
 
+#define ORDER_PRODUCTS_NR 6
+const char *order_product_at(size_t i); /* i < ORDER_PRODUCTS_NR */
 /* The table's own copy of a product id, or NULL when CertCentral would not know it. */
 const char *order_product(const char *id);
 const char *order_dcv_word(enum dcv_method m); /* "http-token" */

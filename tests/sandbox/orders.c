@@ -6,7 +6,9 @@
 #include "common/str.h"
 #include "common/timefmt.h"
 #include "tests/sandbox/approvals.h"
+#include "tests/sandbox/authkeys.h"
 #include "tests/sandbox/certificates.h"
+#include "tests/sandbox/dcv.h"
 #include "tests/sandbox/fields.h"
 #include "tests/sandbox/order_request.h"
 
@@ -183,6 +185,42 @@ static int check_renewal(struct sandbox *sb, const struct order_wish *w, struct 
 				  "The account has no such order with a certificate.");
 }
 
+/* What is done under the lock to place an order. auth_key becomes non-empty when its request tokens are to be
+ * looked for. NULL with the error in *rp. */
+static struct order *place(struct sandbox *sb, const char *product, struct order_wish *w,
+			   char auth_key[AUTHKEYS_TEXT_MAX], struct reply *rp)
+{
+	struct order *old = NULL;
+	SBX_LOCKED(sb);
+	if (check_renewal(sb, w, &old, rp) < 0 || authkeys_choose(sb, w, auth_key, rp) < 0)
+		return NULL;
+	struct order *o = add_order(sb, product, w);
+	if (old)
+		old->renewed_by = o->id;
+	if (!orders_wants_proof(o) || (o->dcv_method != DCV_HTTP && o->dcv_method != DCV_DNS_TXT))
+		auth_key[0] = '\0';
+	reply_json(rp, 201, placed_json(o));
+	return o;
+}
+
+/* Issued at once, delay or not: that is what instant issuance is for. */
+static void issue_instantly(struct sandbox *sb, struct order *o, struct reply *rp)
+{
+	SBX_LOCKED(sb);
+	struct certificate *c = o->active;
+	if (!orders_wants_proof(o))
+		return;
+	for (size_t i = 0; i < c->n_names; i++)
+		c->proven[i] = true;
+	c->validated_ms = sbx_now_ms(sb);
+	orders_issue(sb, o);
+	struct json *j = json_new_obj();
+	json_set_i64(j, "id", o->id);
+	json_set_i64(j, "certificate_id", c->id);
+	json_set(j, "certificate_chain", certificates_chain_json(sb, c));
+	reply_json(rp, 201, j);
+}
+
 void orders_place(struct sandbox *sb, const struct request *rq, struct reply *rp)
 {
 	const char *product = order_product(rq->arg[0]);
@@ -199,15 +237,12 @@ void orders_place(struct sandbox *sb, const struct request *rq, struct reply *rp
 		now = sbx_now(sb);
 	}
 	struct order_wish w = { 0 };
-	struct order *old = NULL;
-	if (order_wish_parse(body, product, now, &w, rp) == 0) {
-		SBX_LOCKED(sb);
-		if (check_renewal(sb, &w, &old, rp) == 0) {
-			struct order *o = add_order(sb, product, &w);
-			if (old)
-				old->renewed_by = o->id;
-			reply_json(rp, 201, placed_json(o));
-		}
-	}
+	char auth_key[AUTHKEYS_TEXT_MAX] = "";
+	struct order *o = NULL;
+	if (order_wish_parse(body, product, now, &w, rp) == 0)
+		o = place(sb, product, &w, auth_key, rp);
 	order_wish_done(&w);
+	if (o && auth_key[0] && dcv_request_tokens_prove(sb, o->certificates[0], auth_key))
+		issue_instantly(sb, o, rp);
+	mem_wipe(auth_key, sizeof(auth_key));
 }

@@ -3,8 +3,10 @@
 
 #include "common/log.h"
 #include "common/mem.h"
+#include "tests/sandbox/account.h"
 #include "tests/sandbox/admin.h"
 #include "tests/sandbox/approvals.h"
+#include "tests/sandbox/authkeys.h"
 #include "tests/sandbox/changes.h"
 #include "tests/sandbox/dcv.h"
 #include "tests/sandbox/download.h"
@@ -39,6 +41,14 @@ static const struct route routes[] = {
 	{ "PUT", "/services/v2/order/certificate/*/status", SBX_CANCEL, approvals_cancel },
 	{ "PUT", "/services/v2/order/certificate/*/dcv-method", SBX_METHOD, changes_dcv_method },
 	{ "PUT", "/services/v2/order/certificate/*/resend-emails", SBX_RESEND, changes_resend_emails },
+	{ "GET", "/services/v2/order/certificate", SBX_LIST, account_orders },
+	{ "GET", "/services/v2/user/me", SBX_ME, account_me },
+	{ "GET", "/services/v2/product", SBX_PRODUCTS, account_products },
+	{ "POST", "/services/v2/account/auth-key", SBX_AUTHKEY, authkeys_create },
+	{ "POST", "/services/v2/account/auth-key/*", SBX_AUTHKEY, authkeys_create },
+	{ "GET", "/services/v2/account/auth-key", SBX_AUTHKEY, authkeys_details },
+	{ "GET", "/services/v2/account/auth-key/*", SBX_AUTHKEY, authkeys_details },
+	{ "GET", "/services/v2/account/auth-keys", SBX_AUTHKEY, authkeys_list },
 	{ NULL, "/api/v1/update_cert", SBX_SCUTUM, scutum_update },
 };
 

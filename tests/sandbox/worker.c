@@ -10,7 +10,7 @@
 static int64_t next_look_ms(const struct sandbox *sb, const struct order *o)
 {
 	const struct certificate *c = orders_subject(o);
-	if (!sb->set.ca_poll_s || c->validated_ms || o->dcv_method != DCV_HTTP || !orders_wants_proof(o))
+	if (!sb->set.ca_poll_s || c->validated_ms || !dcv_can_look(sb, o) || !orders_wants_proof(o))
 		return INT64_MAX;
 	if (sbx_now(sb) >= c->created_at + SBX_CA_POLL_LIFE_S)
 		return INT64_MAX;
