@@ -163,6 +163,7 @@ struct app {
 	struct control_request *reload_next;	/* ... when the one after that is done */
 	bool reloading;
 	bool reload_again;
+	bool key_is_stopped; /* told: CertCentral does not accept the API key */
 	bool is_up;
 	bool stopping;
 	int exit_code;

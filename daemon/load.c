@@ -132,6 +132,22 @@ struct record *load_record(struct app *a, const struct cfg_domain *spec)
 	return text ? from_text(a, spec->name, text, len) : from_nothing(a, spec->name);
 }
 
+/* A flag is not believed without the thing itself: what the record calls installed must be what servers find. */
+static void check_link(struct app *a, const struct record *r)
+{
+	struct err e = ERR_INIT;
+	unsigned live = 0;
+	int rc = r->cert.generation ? generation_live(&a->dirs, r->name, &live, &e) : 0;
+
+	/* With a job under way the switch may have come before a crash: the job does it again. */
+	if (rc == 0 && (live == r->cert.generation || r->job))
+		return;
+	log_event(LOG_LEVEL_ERROR, &MSG_LINK, &(struct log_ctx){ NULL, "DVCERT_NAME", r->name },
+		  "live/%s is not the certificate that was installed (generation %04u): %s", r->name,
+		  r->cert.generation,
+		  rc < 0 ? e.text : "point it to ../archive/NAME/GENERATION again, or run dvcertctl renew");
+}
+
 struct loading {
 	struct app *app;
 	struct config *config;
@@ -184,6 +200,7 @@ int load_domains(struct app *a, struct err *reterr)
 	for (size_t i = 0; i < c->n_domains; i++) {
 		struct record *r = recs[i] ? recs[i] : from_nothing(a, c->domains[i].name);
 
+		check_link(a, r);
 		a->domains[i] = domain_new(a, c, &c->domains[i], r);
 	}
 	a->n_domains = c->n_domains;

@@ -7,6 +7,7 @@
 #include "common/fs.h"
 #include "common/mem.h"
 #include "daemon/dcv/webroot.h"
+#include "daemon/messages.h"
 
 #include <assert.h>
 #include <strings.h>
@@ -168,12 +169,24 @@ static void find_event(const struct cc_reply *r, struct job_event *ev)
 
 static void start_download_check(struct operation *o, const struct cc_reply *r);
 
+/* Once for all domains: each of them shows it as well. */
+static void key_is_stopped(struct app *a, const struct outcome *o)
+{
+	if (a->key_is_stopped)
+		return;
+	a->key_is_stopped = true;
+	log_event(LOG_LEVEL_ERROR, &MSG_KEY_STOPPED, NULL,
+		  "nothing is asked with this API key any more until a reload or a restart: %s", o->message);
+}
+
 static void answered(const struct cc_reply *r, void *owner)
 {
 	struct operation *o = owner;
 	struct job_event ev = { .kind = EV_DONE };
 
 	o->call = NULL;
+	if (r->outcome.fault == FAULT_AUTH)
+		key_is_stopped(o->domain->app, &r->outcome);
 	if (r->outcome.fault != FAULT_NONE) {
 		finish_fault(o, &r->outcome);
 		return;

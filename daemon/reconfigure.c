@@ -6,6 +6,7 @@
 
 #include "common/clock.h"
 #include "common/mem.h"
+#include "common/timefmt.h"
 #include "config/diff.h"
 #include "config/load.h"
 #include "daemon/messages.h"
@@ -254,6 +255,21 @@ static void begin_again(struct domain *d)
 	}
 }
 
+/* A reload does not order, so what the YAML says now and what is served differ for a while: say until when. */
+static void tell_names(const struct domain *d)
+{
+	struct view v = { .spec = d->spec, .rec = d->rec, .now = clock_now() };
+	struct decision dec;
+	char at[TIMEFMT_MAX];
+
+	decide(&v, &dec);
+	if (dec.names_differ)
+		runner_log(d, LOG_LEVEL_WARNING, &MSG_NAMES_DIFFER,
+			   "the certificate has other names than the configuration until its renewal at %s; "
+			   "dvcertctl renew %s orders it now",
+			   timefmt_rfc3339(decide_renew_at(d->spec, d->rec), at), d->rec->name);
+}
+
 static void go_on(struct domain *d)
 {
 	struct job_update u = { 0 };
@@ -269,6 +285,8 @@ static void go_on(struct domain *d)
 		runner_event(d, &(struct job_event){ .kind = EV_RELEASE });
 	else if (spec_changed)
 		begin_again(d);
+	if (spec_changed)
+		tell_names(d);
 	u.persist = duty_plan(d->rec, d->spec, false);
 	u.persist = retry_failed_deploys(d->rec) || u.persist || d->redeploys;
 	d->redeploys = false;
@@ -305,6 +323,7 @@ static void swap(struct app *a, struct reload *r)
 	a->trust = TAKE_PTR(r->trust);
 	trust_put(old_trust);
 	config_unref(r->old); /* the app's own reference; reload_free drops the reload's */
+	a->key_is_stopped = false;
 	a->config_loaded_at = clock_now();
 	budget_set_max(a->budget, (uint32_t)a->config->certcentral.max_orders_per_day);
 	app_set_log(a->config);
