@@ -202,20 +202,15 @@ static void on_address(const struct ask *a, const struct dns_answer *answer)
 		addresses_known(z);
 }
 
-static void zone_fail(struct zone *z, const struct dns_answer *answer)
-{
-	z->outcome = answer->outcome;
-	z->outcome.fault = FAULT_UNCLEAR;
-	settle(z, ZONE_FAILED);
-}
-
 static void on_ns(const struct ask *a, const struct dns_answer *answer)
 {
 	struct zone *z = a->arg;
 
 	z->n_open--;
 	if (answer->outcome.fault != FAULT_NONE) {
-		zone_fail(z, answer);
+		z->outcome = answer->outcome;
+		z->outcome.fault = FAULT_UNCLEAR;
+		settle(z, ZONE_FAILED);
 		return;
 	}
 	z->n_ns = MIN(answer->n_values, (size_t)ZONE_SERVERS_MAX);
@@ -229,18 +224,31 @@ static void on_ns(const struct ask *a, const struct dns_answer *answer)
 		addresses_known(z);
 }
 
+/* A resolver follows a CNAME also for SOA, and fails when what stands behind it is broken (or a validator's host that need not
+ * exist). That says nothing about the zone of the name itself: a name with a CNAME is no zone's top. */
+static void on_cname(const struct ask *a, const struct dns_answer *answer)
+{
+	struct zone *z = a->arg;
+
+	z->n_open--;
+	settle(z, answer->outcome.fault == FAULT_NONE && answer->n_values > 0 ? ZONE_NONE : ZONE_FAILED);
+}
+
 static void on_soa(const struct ask *a, const struct dns_answer *answer)
 {
 	struct zone *z = a->arg;
 
 	z->n_open--;
-	if (answer->outcome.fault != FAULT_NONE)
-		zone_fail(z, answer);
-	else if (answer->n_values == 0 ||
-		 strcasecmp(answer->owner, z->name) != 0) /* a CNAME leads elsewhere */
+	if (answer->outcome.fault != FAULT_NONE) {
+		z->outcome = answer->outcome;
+		z->outcome.fault = FAULT_UNCLEAR;
+		zone_ask(z, z->name, DNS_CNAME, 0, on_cname);
+	} else if (answer->n_values == 0 ||
+		   strcasecmp(answer->owner, z->name) != 0) { /* a CNAME leads elsewhere */
 		settle(z, ZONE_NONE);
-	else
+	} else {
 		zone_ask(z, z->name, DNS_NS, 0, on_ns);
+	}
 }
 
 struct zone *zone_new(struct asker *a, const char *name, const void *job, void (*changed)(struct zone *z),

@@ -58,6 +58,7 @@ static const struct fact facts[] = {
 	{ RESOLVER, "lost.example", T_NS, "ns1.example.jp" },
 	{ RESOLVER, "lost.example", T_NS, "servfail.example.jp" },
 	{ RESOLVER, "_dnsauth.given.example", T_TXT, TOKEN },
+	{ RESOLVER, "_dnsauth.dead.example.jp", T_CNAME, TOKEN ".dcv.digicert.com" },
 	/* ns1 and ns2 */
 	{ "127.0.0.2", "_dnsauth.www.example.jp", T_TXT, "other" },
 	{ "127.0.0.2", "_dnsauth.www.example.jp", T_TXT, "prefix " TOKEN " suffix" },
@@ -87,6 +88,8 @@ static const struct fact facts[] = {
 	{ "127.0.0.2", "_dnsauth.down.example", T_TXT, TOKEN },
 	{ "127.0.0.2", "_dnsauth.gone.example", T_TXT, TOKEN },
 	{ "127.0.0.2", "_dnsauth.lost.example", T_TXT, TOKEN },
+	{ "127.0.0.2", "_dnsauth.dead.example.jp", T_CNAME, TOKEN ".dcv.digicert.com" },
+	{ "127.0.0.3", "_dnsauth.dead.example.jp", T_CNAME, TOKEN ".dcv.digicert.com" },
 	/* ns3: a zone below example.jp, and the one that proofs are delegated to */
 	{ "127.0.0.4", "_dnsauth.a.sub.example.jp", T_TXT, TOKEN },
 	{ "127.0.0.4", "away.dcv.example.net", T_TXT, TOKEN },
@@ -150,7 +153,8 @@ static void answer(const struct dnsd_query *q, struct dnsd_reply *r)
 	if (q->type == T_SOA)
 		atomic_fetch_add(&n_soa, 1);
 	reply_start(r, q, 0, !resolver);
-	if (strcmp(q->name, "servfail.example.jp") == 0 || strstr(q->name, "broken."))
+	if (strcmp(q->name, "servfail.example.jp") == 0 || strstr(q->name, "broken.") ||
+	    (resolver && q->type != T_CNAME && strstr(q->name, ".dead.")))
 		r->p[3] = 2;
 	else if (strcmp(q->address, "127.0.0.4") == 0 && strstr(q->name, "lame."))
 		r->p[2] &= 0xfb; /* a referral */
@@ -249,9 +253,9 @@ static int teardown(_unused_ void **state)
 
 static void test_good(_unused_ void **state)
 {
-	const struct dnslook_proof cname = { .fqdn = "_dnsauth.cn.example.jp.",
-					     .type = DNSLOOK_CNAME,
-					     .value = TOKEN ".dcv.digicert.com." };
+	struct dnslook_proof cname = { .fqdn = "_dnsauth.cn.example.jp.",
+				       .type = DNSLOOK_CNAME,
+				       .value = TOKEN ".dcv.digicert.com." };
 
 	expect("_dnsauth.www.example.jp", FAULT_NONE, "", "");
 	expect("_DNSAUTH.www.Example.JP.", FAULT_NONE, "", "");
@@ -260,6 +264,10 @@ static void test_good(_unused_ void **state)
 	expect("any.wildc.example.jp", FAULT_NONE, "", ""); /* a wildcard that leads to the value */
 	expect("_dnsauth.gone.example", FAULT_NONE, "", "");
 	look_at(&cname, 1, NULL);
+	assert_int_equal(got.fault, FAULT_NONE);
+	cname.fqdn = "_dnsauth.dead.example.jp"; /* the resolver fails behind the CNAME */
+	look_at(&cname, 1, NULL);
+	assert_string_equal(got.message, "");
 	assert_int_equal(got.fault, FAULT_NONE);
 	assert_int_equal(atomic_load(&n_recursive), 0);
 }
@@ -328,6 +336,9 @@ static void test_unclear(_unused_ void **state)
 	expect("_dnsauth.unregistered.test", FAULT_UNCLEAR, "no_zone",
 	       "no zone was found for _dnsauth.unregistered.test: is the domain registered? (1 of 1 answers "
 	       "are bad)");
+	expect("_dnsauth.broken.example.jp", FAULT_UNCLEAR, "servfail",
+	       RESOLVER
+	       ":@: SOA of _dnsauth.broken.example.jp: the server says servfail (1 of 1 answers are bad)");
 	expect("_dnsauth.lost.example", FAULT_UNCLEAR, "servfail",
 	       "the address of name server servfail.example.jp is not known: " RESOLVER
 	       ":@: A of servfail.example.jp: the server says servfail (1 of 2 answers are bad)");
@@ -366,7 +377,7 @@ static void test_many(_unused_ void **state)
 	look_at(proofs, ARRAY_SIZE(proofs), NULL);
 	assert_string_equal(got.message, "");
 	assert_int_equal(got.fault, FAULT_NONE);
-	/* 100 names, wildc.example.jp, example.jp; away.dcv.example.net, dcv.example.net */
+	/* 100 names, wildc.example.jp, example.jp, away.dcv.example.net, dcv.example.net */
 	assert_int_equal(atomic_load(&n_soa) - soa, 104);
 
 	proofs[0].fqdn = "_dnsauth.down.example";
