@@ -16,6 +16,7 @@
 
 #define TOTAL_MS  15000
 #define SHOWN_MAX 192 /* of a remedy */
+#define WORD_MAX  16
 
 enum rcode {
 	RCODE_NOERROR = 0,
@@ -46,23 +47,26 @@ struct rfc2136_call {
 /* --- words ----------------------------------------------------------------------------------------- */
 
 /* IANA, DNS RCODEs. */
-static const char *rcode_name(unsigned rcode)
+static const char *rcode_name(unsigned rcode, char buf[WORD_MAX])
 {
 	static const char *const names[] = { "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN",
 					     "NOTIMP",	"REFUSED", "YXDOMAIN", "YXRRSET",
 					     "NXRRSET", "NOTAUTH", "NOTZONE" };
 
-	return rcode < ARRAY_SIZE(names) ? names[rcode] : "an unknown error";
+	if (rcode < ARRAY_SIZE(names))
+		return names[rcode];
+	(void)snprintf(buf, WORD_MAX, "RCODE%u", rcode);
+	return buf;
 }
 
-static const char *tsig_error_name(unsigned error)
+static const char *tsig_error_name(unsigned error, char buf[WORD_MAX])
 {
 	switch (error) {
 	case RFC2136_BADSIG: return "BADSIG";
 	case RFC2136_BADKEY: return "BADKEY";
 	case RFC2136_BADTIME: return "BADTIME";
 	case RFC2136_BADTRUNC: return "BADTRUNC";
-	default: return "of an unknown kind";
+	default: (void)snprintf(buf, WORD_MAX, "TSIG%u", error); return buf;
 	}
 }
 
@@ -151,7 +155,10 @@ static void judge_failure(const struct rfc2136_call *c, const struct rfc2136_ans
 {
 	char what[OUTCOME_MESSAGE_MAX];
 	char remedy[SHOWN_MAX];
+	char rcode_buf[WORD_MAX], tsig_buf[WORD_MAX];
 	bool tsig = a->tsig_error != 0;
+	const char *rcode = rcode_name(a->rcode, rcode_buf);
+	const char *tsig_error = tsig ? tsig_error_name(a->tsig_error, tsig_buf) : "";
 
 	describe(c, what, sizeof what);
 	if ((a->rcode == RCODE_NOERROR || (c->candidate && a->rcode == RCODE_NXDOMAIN)) && !tsig) {
@@ -159,15 +166,13 @@ static void judge_failure(const struct rfc2136_call *c, const struct rfc2136_ans
 			ret, FAULT_UNCLEAR, a->trust == RFC2136_BAD ? "bad-signature" : "unsigned",
 			"%s: %s%s, which is not believed; the server must know key %s, and nobody may "
 			"change its answers on the way",
-			what, rcode_name(a->rcode), trust_text(a->trust), c->key.name);
+			what, rcode, trust_text(a->trust), c->key.name);
 		return;
 	}
 	explain(c, a, remedy, sizeof remedy);
 	(void)outcome_set(ret, a->rcode == RCODE_SERVFAIL && !tsig ? FAULT_UNCLEAR : FAULT_REFUSED,
-			  tsig ? tsig_error_name(a->tsig_error) : rcode_name(a->rcode),
-			  "%s: %s%s%s%s, key %s: %s", what, rcode_name(a->rcode), tsig ? ", TSIG error " : "",
-			  tsig ? tsig_error_name(a->tsig_error) : "", trust_text(a->trust), c->key.name,
-			  remedy);
+			  tsig ? tsig_error : rcode, "%s: %s%s%s%s, key %s: %s", what, rcode,
+			  tsig ? ", TSIG error " : "", tsig_error, trust_text(a->trust), c->key.name, remedy);
 }
 
 /* --- the end of a call ----------------------------------------------------------------------------- */
@@ -246,6 +251,7 @@ static void next_candidate(struct rfc2136_call *c, const struct rfc2136_answer *
 {
 	const char *dot = strchr(c->candidate, '.');
 	char text[SHOWN_MAX];
+	char rcode[WORD_MAX];
 
 	if (dot) {
 		c->candidate = dot + 1;
@@ -255,7 +261,7 @@ static void next_candidate(struct rfc2136_call *c, const struct rfc2136_answer *
 	(void)snprintf(
 		text, sizeof text,
 		"it has no zone for this name (its last answer was %s); correct the server, or name the zone",
-		rcode_name(a->rcode));
+		rcode_name(a->rcode, rcode));
 	finish_later(c, FAULT_REFUSED, "no-zone", text);
 }
 
