@@ -12,9 +12,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -24,9 +26,10 @@
 
 #include <cmocka.h>
 
-#define N_AT_ONCE 50
-#define NOBODY	  65534
-#define LONG_MS	  60000
+#define N_AT_ONCE  50
+#define NOBODY	   65534
+#define LONG_MS	   60000
+#define SWAP_TRIES 300
 
 static char dir[40], helper[64];
 static struct loop *loop;
@@ -95,6 +98,21 @@ static char *make_file(const char *name, const char *text, mode_t mode)
 	assert_int_equal(fchmod(fd, mode), 0);
 	close(fd);
 	return path;
+}
+
+static void copy_file(const char *from_path, const char *to_path, mode_t mode)
+{
+	int from = open(from_path, O_RDONLY | O_CLOEXEC);
+	int to = open(to_path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	char buf[65536];
+	ssize_t n = 0;
+
+	assert_true(from >= 0 && to >= 0);
+	while ((n = read(from, buf, sizeof buf)) > 0)
+		assert_int_equal(write(to, buf, (size_t)n), n);
+	assert_int_equal(fchmod(to, mode), 0);
+	close(from);
+	close(to);
 }
 
 static char *make_script(const char *body)
@@ -482,6 +500,44 @@ static void test_by_link(_unused_ void **state)
 	assert_int_equal(unlink(link), 0);
 }
 
+static atomic_bool stop_swapping;
+
+static void *swap(void *arg)
+{
+	char *const *paths = arg;
+
+	while (!atomic_load(&stop_swapping))
+		if (renameat2(AT_FDCWD, paths[0], AT_FDCWD, paths[1], RENAME_EXCHANGE) < 0)
+			abort();
+	return NULL;
+}
+
+/* A binary that is swapped all the time: what is executed is what was checked. */
+static void test_swapped(_unused_ void **state)
+{
+	_cleanup_free_ char *good = in_dir("good");
+	_cleanup_free_ char *bad = in_dir("bad");
+	char *paths[] = { good, bad };
+	int n_run = 0, n_refused = 0;
+	pthread_t thread;
+
+	copy_file("/bin/true", good, 0755);
+	copy_file("/bin/false", bad, 0777);
+	assert_int_equal(pthread_create(&thread, NULL, swap, paths), 0);
+	for (int i = 0; i < SWAP_TRIES || n_run == 0 || n_refused == 0; i++) {
+		if (run(good)->start_error == 0)
+			n_run++;
+		else
+			n_refused++;
+		if (seen.r.start_error == 0)
+			check_exit(&seen.r, 0);
+		else
+			check_not_started(&seen.r, -EPERM);
+	}
+	atomic_store(&stop_swapping, true);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
 /* Whatever the call that fails: one callback, and nothing is left behind. */
 static void test_out_of_descriptors(_unused_ void **state)
 {
@@ -589,27 +645,13 @@ static void test_many_at_once(_unused_ void **state)
 
 /* --- all of it --------------------------------------------------------------------------------------- */
 
-/* This program under a mode and an owner that we know: the build may be group-writable. */
-static void copy_self(void)
-{
-	int from = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-	int to = open(helper, O_CREAT | O_WRONLY | O_CLOEXEC, 0700);
-	char buf[65536];
-	ssize_t n = 0;
-
-	while ((n = read(from, buf, sizeof buf)) > 0)
-		if (write(to, buf, (size_t)n) != n)
-			abort();
-	close(from);
-	close(to);
-}
-
 static int group_setup(_unused_ void **state)
 {
 	(void)snprintf(dir, sizeof dir, "/tmp/test_child.XXXXXX");
 	assert_non_null(mkdtemp(dir));
 	(void)snprintf(helper, sizeof helper, "%s/helper", dir);
-	copy_self();
+	/* Under a mode and an owner that we know: the build may be group-writable. */
+	copy_file("/proc/self/exe", helper, 0700);
 	return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 }
 
@@ -647,6 +689,7 @@ int main(int argc, char **argv)
 		TEST(test_without_stdio),
 		TEST(test_refused),
 		TEST(test_by_link),
+		TEST(test_swapped),
 		TEST(test_out_of_descriptors),
 		TEST(test_cancel_running),
 		TEST(test_cancel_at_once),
