@@ -77,7 +77,10 @@ static void reject(struct sandbox *sb, struct approval *a)
 {
 	switch (a->kind) {
 	case APPROVAL_ORDER: orders_set_status(sb, a->order, "rejected"); break;
-	case APPROVAL_REISSUE: approvals_drop_reissue(sb, a->order); break;
+	case APPROVAL_REISSUE:
+		if (a->order->next == a->subject)
+			approvals_drop_reissue(sb, a->order);
+		break;
 	case APPROVAL_DUPLICATE: a->subject->dropped = true; break;
 	case APPROVAL_REVOKE: break;
 	}
@@ -252,7 +255,7 @@ void approvals_cancel(struct sandbox *sb, const struct request *rq, struct reply
 	orders_issue_if_due(sb, o);
 	if (strcmp(json_str(json_get(body, "status")), "CANCELED") != 0) {
 		(void)reply_error(rp, 400, "invalid_field|status", "Must be CANCELED, in capitals.");
-	} else if (o->next) {
+	} else if (o->next && order_is(o, "reissue_pending")) {
 		approvals_drop_reissue(sb, o);
 		reply_bytes(rp, 204, "application/json", "", 0);
 	} else if (order_is(o, "pending") || order_is(o, "waiting_pickup")) {

@@ -78,6 +78,16 @@ static void doom_others(struct sandbox *sb, const struct certificate *c)
 	}
 }
 
+/* Issued from the console: what was waited for is there. */
+static void settle_wishes(const struct certificate *c)
+{
+	for (size_t i = 0; i < c->order->n_approvals; i++) {
+		struct approval *a = c->order->approvals[i];
+		if (a->subject == c && a->kind != APPROVAL_REVOKE && a->status == APPROVAL_PENDING)
+			a->status = APPROVAL_APPROVED;
+	}
+}
+
 void certificates_issue(struct sandbox *sb, struct certificate *c)
 {
 	struct order *o = c->order;
@@ -96,6 +106,7 @@ void certificates_issue(struct sandbox *sb, struct certificate *c)
 	ca_issue(sb->ca, &req, &c->cert);
 	c->issued_at = now;
 	c->waits = false;
+	settle_wishes(c);
 	if (c->kind != CERTIFICATE_REISSUE)
 		return;
 	doom_others(sb, c);
@@ -226,7 +237,7 @@ static void set_platform(struct json *j, const struct certificate *c)
 struct json *certificates_json(const struct sandbox *sb, const struct certificate *c)
 {
 	struct json *j = json_new_obj();
-	if (!c->waits)
+	if (!c->waits && orders_has_certificate_id(c->order))
 		json_set_i64(j, "id", c->id);
 	if (c->issued_at) {
 		json_set_str(j, "thumbprint", c->cert.thumbprint);

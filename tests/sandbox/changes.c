@@ -25,7 +25,7 @@ static struct order *get_changeable(struct sandbox *sb, const struct request *rq
 	if (!o)
 		return NULL;
 	orders_issue_if_due(sb, o);
-	if (!order_is(o, "issued") || !o->active->issued_at) {
+	if (!order_is(o, "issued") || !o->active->issued_at || o->next) {
 		(void)reply_error(rp, 400, "invalid_order_status", "The order is %s.", o->status);
 		return NULL;
 	}

@@ -46,12 +46,17 @@ void orders_set_status(struct sandbox *sb, struct order *o, const char *status)
 {
 	if (order_is(o, status))
 		return;
+	struct approval *own = o->approvals[0];
 	if (order_is(o, "needs_approval")) {
 		o->active->waits = false;
-		if (o->approvals[0]->status == APPROVAL_PENDING)
-			o->approvals[0]->status = APPROVAL_APPROVED;
+		if (own->status == APPROVAL_PENDING)
+			own->status = APPROVAL_APPROVED;
 	}
 	snprintf(o->status, sizeof(o->status), "%s", status);
+	if (order_is(o, "needs_approval")) {
+		o->active->waits = !o->active->issued_at;
+		own->status = APPROVAL_PENDING;
+	}
 	o->changed_at = sbx_now(sb);
 	if (orders_wants_proof(o))
 		sbx_wake_by(sb, INT64_MIN + 1);
