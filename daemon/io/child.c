@@ -31,6 +31,7 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <uv.h>
 
@@ -71,13 +72,15 @@ struct child {
 
 /* --- between fork and exec -------------------------------------------------------------------------- */
 
+/* By the kernel's own call: libc refuses to touch the two real-time signals that it keeps for itself, but who started us may
+ * have ignored them, and that is inherited. All zeros mean the default, whatever the layout of the architecture. */
 static void default_signals(void)
 {
-	struct sigaction dfl = { .sa_handler = SIG_DFL };
+	static const unsigned char dfl[64];
 	sigset_t none;
 
 	for (int i = 1; i < NSIG; i++)
-		(void)sigaction(i, &dfl, NULL); /* not for KILL, STOP and libc's own: they cannot be set */
+		(void)syscall(SYS_rt_sigaction, i, dfl, NULL, sizeof(uint64_t)); /* not for KILL and STOP */
 	(void)sigemptyset(&none);
 	(void)pthread_sigmask(SIG_SETMASK, &none, NULL);
 }
