@@ -110,7 +110,7 @@ help:
 	@echo "make check     install what is needed (apt), build, run every test"
 	@echo "make install   into DESTDIR=$(DESTDIR) PREFIX=$(PREFIX)"
 	@echo "make deps      only install what is needed (Debian 12)"
-	@echo "make check-asan, check-unit, check-model, check-fuzz, check-e2e, lint, bench, fuzz, clean"
+	@echo "make check-asan, check-unit, check-model, check-fuzz, check-e2e, check-clang, lint, bench, fuzz, clean"
 
 # Debian 12 packages: to build, to test, to show. Does nothing when all of them are there.
 DEPS_BUILD := gcc make pkg-config libc6-dev libuv1-dev libcurl4-openssl-dev libjson-c-dev libssl-dev libyaml-dev \
@@ -151,6 +151,7 @@ demo: deps-build
 check: deps
 	$(Q)$(MAKE) --no-print-directory -j4 all
 	$(Q)$(MAKE) --no-print-directory lint
+	$(Q)$(MAKE) --no-print-directory check-clang
 	$(Q)$(MAKE) --no-print-directory -j4 SAN=1 check-unit check-fuzz
 	$(Q)$(MAKE) --no-print-directory check-model
 	$(Q)$(MAKE) --no-print-directory check-e2e
@@ -162,6 +163,12 @@ check-asan: deps
 	$(Q)$(MAKE) --no-print-directory -j4 SAN=1 all
 	$(Q)$(MAKE) --no-print-directory -j4 SAN=1 check-unit check-fuzz check-model
 	$(Q)$(MAKE) --no-print-directory SAN=1 check-e2e
+
+# Both compilers have to be free of warnings; clang only compiles.
+.PHONY: check-clang
+check-clang:
+	$(Q)$(MAKE) --no-print-directory -s -j4 CC=clang BUILD=build/clang all
+	@echo "clang: no warnings"
 
 .PHONY: check-unit check-model check-fuzz check-e2e lint bench
 check-unit: $(UNIT_BIN)

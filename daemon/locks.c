@@ -4,7 +4,10 @@
 #include "daemon/app.h"
 
 #include "common/mem.h"
+#include "common/str.h"
 
+/* uthash's own function falls through its switch without a word, which clang does not allow here. */
+#define HASH_FUNCTION(keyptr, len, hashv) ((void)(len), (hashv) = (unsigned)str_hash(keyptr))
 #include <uthash.h>
 
 struct lock_waiter {
