@@ -6,7 +6,8 @@
 #include "common/mem.h"
 #include "common/str.h"
 
-/* Out of memory aborts like everywhere else. And uthash's own function falls through its switch without a word, which clang does not allow here. */
+/* Out of memory aborts like everywhere else. And uthash's own function falls through its switch without a word,
+ * which clang does not allow here. */
 #define uthash_malloc(n)		  xmalloc(n)
 #define HASH_FUNCTION(keyptr, len, hashv) ((void)(len), (hashv) = (unsigned)str_hash(keyptr))
 #include <uthash.h>
