@@ -145,6 +145,7 @@ struct app {
 	struct agenda agenda;
 	struct agenda ready;
 	struct timer *timer; /* for the agenda */
+	int64_t armed_ms;    /* when it fires, on the monotonic clock; 0: it is not armed */
 	struct timer *watchdog;
 	struct timer *status_timer;
 	bool status_is_due;

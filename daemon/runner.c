@@ -247,6 +247,8 @@ static void recount(struct domain *d, enum domain_state state, bool pending, boo
 	d->is_reserving = reserving;
 }
 
+static void arm_in(struct app *a, int64_t ms);
+
 static void refresh(struct domain *d)
 {
 	const struct record_job *j = d->rec->job;
@@ -262,7 +264,7 @@ static void refresh(struct domain *d)
 		app_state_changed(d->app);
 	}
 	if (d->app->ready.n > 0 && d->app->n_running < RUNNING_MAX)
-		timer_set(d->app->timer, 0);
+		arm_in(d->app, 0);
 }
 
 static void unserve(struct domain *d)
@@ -354,22 +356,30 @@ void runner_set_due(struct domain *d)
 		agenda_set(&d->app->agenda, &d->due, at);
 }
 
+/* Never later than it is armed already: something happens all the time, and the look at the clock that is due once a minute
+ * must not be put off by it for ever. */
+static void arm_in(struct app *a, int64_t ms)
+{
+	int64_t at_ms = clock_mono_ms() + ms;
+
+	if (a->armed_ms != 0 && a->armed_ms <= at_ms)
+		return;
+	a->armed_ms = at_ms;
+	timer_set(a->timer, ms);
+}
+
 static void arm(struct app *a)
 {
 	struct agenda_node *first = agenda_first(&a->agenda);
 	int64_t ms = LOOK_MAX_MS;
 
-	if (!a->is_up || a->stopping)
+	if (!a->is_up || a->stopping || (!first && a->ready.n == 0))
 		return;
-	if (!first && a->ready.n == 0) {
-		timer_clear(a->timer);
-		return;
-	}
 	if (first)
 		ms = MIN(MAX(first->due_at - clock_now(), (int64_t)0), LOOK_MAX_MS / 1000) * 1000;
 	if (a->ready.n > 0 && a->n_running < RUNNING_MAX)
 		ms = 0;
-	timer_set(a->timer, ms);
+	arm_in(a, ms);
 }
 
 static void start_pending(struct domain *d)
@@ -522,6 +532,7 @@ void runner_tick(struct app *a)
 	int64_t now = clock_now();
 	unsigned budget = 256; /* other events of the loop get their turn */
 
+	a->armed_ms = 0;
 	upkeep_clock(a);
 	while (!a->stopping && budget-- > 0 && (n = agenda_first(&a->agenda)) && n->due_at <= now) {
 		/* Out of the agenda first: what is looked at and still due is not looked at for ever. */
