@@ -19,6 +19,37 @@ void config_unref(struct config *c)
 		arena_free(c->arena);
 }
 
+const char *cfg_dcv_method_name(enum cfg_dcv_method m)
+{
+	switch (m) {
+	case CFG_DCV_HTTP_TOKEN: return "http-token";
+	case CFG_DCV_DNS_TXT_TOKEN: return "dns-txt-token";
+	case CFG_DCV_DNS_CNAME_TOKEN: return "dns-cname-token";
+	case CFG_DCV_EMAIL: return "email";
+	case CFG_DCV_NR: break;
+	}
+	return "?";
+}
+
+const struct cfg_dns_provider *config_provider(const struct config *c, const char *name)
+{
+	size_t low = 0;
+	size_t high = c ? c->n_providers : 0;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		int order = strcmp(name, c->providers[mid].name);
+
+		if (order == 0)
+			return &c->providers[mid];
+		if (order < 0)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	return NULL;
+}
+
 const struct cfg_domain *config_find(const struct config *c, const char *name)
 {
 	size_t low = 0;

@@ -9,7 +9,8 @@
 #include "common/log.h"
 #include "common/secret.h"
 
-struct arena; /* config/arena.h */
+struct arena;	 /* config/arena.h */
+struct tsig_key; /* config/tsig.h */
 
 /* A place in a YAML file, for messages. line and column count from 1. */
 struct cfg_pos {
@@ -26,12 +27,39 @@ struct cfg_key {
 	bool reuse;    /* keep the key over renewals */
 };
 
-enum cfg_dcv_method { CFG_DCV_HTTP_TOKEN };
+enum cfg_dns_type { CFG_DNS_RFC2136, CFG_DNS_EXEC };
+
+/* A way to write records into DNS. */
+struct cfg_dns_provider {
+	const char *name;
+	enum cfg_dns_type type;
+	const char *server;		 /* rfc2136: "ADDR" or "ADDR:PORT" */
+	const char *zone;		 /* rfc2136: NULL: found by SOA */
+	const struct tsig_key *tsig_key; /* rfc2136: config/tsig.h; owned by the snapshot */
+	uint32_t ttl;			 /* rfc2136: seconds, of added records */
+	const char *const *command;	 /* exec: NULL-terminated, the program is absolute */
+	int64_t timeout;		 /* exec: seconds */
+};
+
+enum cfg_dcv_method {
+	CFG_DCV_HTTP_TOKEN,
+	CFG_DCV_DNS_TXT_TOKEN,
+	CFG_DCV_DNS_CNAME_TOKEN,
+	CFG_DCV_EMAIL,
+	CFG_DCV_NR
+};
+
+/* The word of the YAML, which is the API's. */
+const char *cfg_dcv_method_name(enum cfg_dcv_method m);
 
 struct cfg_dcv {
 	enum cfg_dcv_method method;
-	const char *webroot; /* absolute; NULL when the responder serves the file */
+	const char *webroot; /* http-token: absolute; NULL when the responder serves the file */
 	bool responder;
+	const struct cfg_dns_provider *provider; /* dns-*: not NULL */
+	const char *label;			 /* dns-*: "_dnsauth", or "@" for the name itself */
+	const char *const *emails;		 /* email: who may be asked, at least one for each name */
+	uint32_t n_emails;
 };
 
 enum cfg_deploy_type { CFG_DEPLOY_SCUTUM };
@@ -85,6 +113,9 @@ struct cfg_certcentral {
 	uint32_t n_rates;
 	int64_t poll_interval; /* seconds; also the unit of all waiting times, see core/retry.h */
 	int64_t max_orders_per_day;
+	bool instant_issuance;	 /* prove the names by request tokens before the order is placed */
+	struct secret *auth_key; /* NULL: asked from the API */
+	const char *auth_key_id; /* NULL: the account's AuthKey without an end */
 };
 
 struct cfg_scutum {
@@ -97,6 +128,8 @@ enum cfg_look { CFG_LOOK_OFF, CFG_LOOK_ON, CFG_LOOK_AT };
 struct cfg_preflight {
 	enum cfg_look http;
 	const char *http_addr; /* CFG_LOOK_AT: "127.0.0.1:8080" or "[::1]:8080" */
+	enum cfg_look dns;
+	const char *dns_addr; /* CFG_LOOK_AT */
 };
 
 enum cfg_log_format { CFG_LOG_AUTO, CFG_LOG_TEXT, CFG_LOG_JSON, CFG_LOG_JOURNAL };
@@ -111,7 +144,9 @@ struct config {
 	struct cfg_scutum scutum;
 	const char *proxy; /* NULL: none; "http://host:port" */
 	struct cfg_preflight preflight;
-	const char *responder_listen;	  /* NULL: no responder; "127.0.0.1:8402" */
+	const char *responder_listen;		  /* NULL: no responder; "127.0.0.1:8402" */
+	const struct cfg_dns_provider *providers; /* sorted by name (strcmp) */
+	size_t n_providers;
 	const struct cfg_domain *domains; /* sorted by name (strcmp) */
 	size_t n_domains;
 	struct arena *arena;
@@ -124,4 +159,5 @@ void config_unref(struct config *c);
 DEFINE_CLEANUP(struct config *, config_unref)
 
 /* Binary search; NULL when there is none. */
+const struct cfg_dns_provider *config_provider(const struct config *c, const char *name);
 const struct cfg_domain *config_find(const struct config *c, const char *name);

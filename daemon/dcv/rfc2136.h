@@ -7,23 +7,12 @@
 #pragma once
 
 #include "common/err.h"
-#include "common/secret.h"
+#include "config/tsig.h"
 #include "daemon/core/outcome.h"
 #include "daemon/io/loop.h"
 
 #define RFC2136_NAME_MAX  253  /* of a DNS name as text, without the final dot */
 #define RFC2136_VALUE_MAX 4096 /* of a TXT value */
-
-struct tsig_key {
-	char name[256];	       /* lower case, no final dot */
-	char algorithm[32];    /* "hmac-sha256" or "hmac-sha512" */
-	struct secret *secret; /* base64 text */
-};
-/* tsig.c: a BIND `key "name" { algorithm hmac-sha256; secret "..."; };` clause as tsig-keygen prints it. -EINVAL with line and
- * remedy, also for more than one key, for hmac-md5, -sha1 and -sha224 (weak) and for hmac-sha384 (ldns 1.8.3 cannot). The
- * secret is never in the text. *ret is released by tsig_key_done. */
-int tsig_key_parse(const char *text, size_t len, struct tsig_key *ret, struct err *reterr) _must_check_;
-void tsig_key_done(struct tsig_key *k);
 
 enum rfc2136_type { RFC2136_TXT, RFC2136_CNAME };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The key file of a DNS provider. Whatever stands in it, an error text never repeats a run of letters that could be the
  * secret. */
-#include "daemon/dcv/rfc2136.h"
+#include "config/tsig.h"
 
 #include <string.h>
 

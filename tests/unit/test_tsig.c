@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Key files of DNS providers: what is taken, what is refused with which line and remedy, and that no text ever holds the
  * secret. */
-#include "daemon/dcv/rfc2136.h"
+#include "config/tsig.h"
 
 #include "common/mem.h"
 #include "common/strbuf.h"

@@ -5,7 +5,7 @@
  *
  * No text here repeats anything from the file but names of well-known algorithms: a misplaced quote can make any word of
  * the file the secret. */
-#include "daemon/dcv/rfc2136.h"
+#include "config/tsig.h"
 
 #include "common/mem.h"
 
@@ -352,4 +352,12 @@ void tsig_key_done(struct tsig_key *k)
 	secret_free(TAKE_PTR(k->secret));
 	k->name[0] = '\0';
 	k->algorithm[0] = '\0';
+}
+
+bool tsig_key_equal(const struct tsig_key *a, const struct tsig_key *b)
+{
+	if (!a || !b)
+		return a == b;
+	return strcmp(a->name, b->name) == 0 && strcmp(a->algorithm, b->algorithm) == 0 &&
+	       secret_equal(a->secret, b->secret);
 }
