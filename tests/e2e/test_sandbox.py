@@ -320,7 +320,8 @@ SETTINGS = {
     "issue_delay_s": 0, "validity_s": 199 * DAY, "ca_poll_s": 60, "find_lag_s": 0, "max_cert_days": 0,
     "old_revoke_s": 48 * 3600, "dcv_replies": "new", "find_none": "404", "approval": "off", "reissue_dcv": "again",
     "lists": "plain", "revoke_approval": "skippable", "approver": "anyone", "key_role": "admin", "key_scope": "all",
-    "use_auth_key": "new",
+    "use_auth_key": "new", "auth_keys": "several", "order_valid_till": "shown", "instant_reissue": "no",
+    "method_value": "new", "csr_spelling": "posted", "token_days": 30,
 }  # fmt: skip
 
 
@@ -415,8 +416,15 @@ def test_help_and_version():
         (("--dir", "x", "--validity", "1y"), "duration"),
         (("--dir", "x", "--rate", "100"), "N/DUR"),
         (("--dir", "x", "--rate", "0/5s"), "N/DUR"),
-        (("--dir", "x", "--dcv-replies", "newer"), "'old'"),
-        (("--dir", "x", "--find-none", "405"), "'empty'"),
+        (("--dir", "x", "--dcv-replies", "newer"), "takes new|old"),
+        (("--dir", "x", "--find-none", "405"), "takes 404|empty"),
+        (("--dir", "x", "--set", "find_none=405"), "takes 404|empty"),
+        (("--dir", "x", "--set", "csr_spelling"), "takes posted|lf|lf-nofinal|crlf|oneline|body"),
+        (("--dir", "x", "--set", "find_nothing=empty"), "there are dcv_replies, find_none"),
+        (("--dir", "x", "--set", "token_days=0"), "whole number from 1"),
+        (("--dir", "x", "--set", "token_days=1d"), "whole number from 1"),
+        (("--dir", "x", "--set", "old_revoke_s=99999999999999999999"), "whole number from 0"),
+        (("--dir", "x", "--generation", "older"), "old|new"),
         (("--dir", "x", "--scutum", "a:b"), "HOST:ID:KEYFILE"),
         (("--dir", "x", "--fault", "order"), "ENDPOINT:KIND"),
         (("--dir", "x", "--fault", "orders:delay"), "endpoint"),
@@ -1646,7 +1654,9 @@ def test_admin_settings(box):
         "issue_delay_s": 5, "validity_s": 90, "ca_poll_s": 7, "dcv_replies": "old", "find_none": "empty",
         "find_lag_s": 9, "max_cert_days": 99, "old_revoke_s": 8, "approval": "required", "reissue_dcv": "reuse",
         "lists": "primary", "revoke_approval": "always", "approver": "other", "key_role": "user",
-        "key_scope": "orders", "use_auth_key": "old", "rates": [{"requests": 1000, "per_s": 1}],
+        "key_scope": "orders", "use_auth_key": "old", "auth_keys": "one", "order_valid_till": "absent",
+        "instant_reissue": "yes", "method_value": "same", "csr_spelling": "body", "token_days": 2,
+        "rates": [{"requests": 1000, "per_s": 1}],
     }  # fmt: skip
     assert set(new) == {*SETTINGS, "rates"}
     assert box.admin("POST", "settings", new) == new

@@ -4,6 +4,7 @@
 #include "common/mem.h"
 #include "common/str.h"
 #include "tests/sandbox/dnsask.h"
+#include "tests/sandbox/settings.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -23,6 +24,8 @@ enum {
 	OPT_DCV_REPLIES,
 	OPT_FIND_NONE,
 	OPT_REQUIRE_APPROVAL,
+	OPT_SET,
+	OPT_GENERATION,
 	OPT_API_KEY_FILE,
 	OPT_SCUTUM,
 	OPT_FAULT,
@@ -44,6 +47,8 @@ static const struct option long_options[] = {
 	{ "dcv-replies", required_argument, NULL, OPT_DCV_REPLIES },
 	{ "find-none", required_argument, NULL, OPT_FIND_NONE },
 	{ "require-approval", no_argument, NULL, OPT_REQUIRE_APPROVAL },
+	{ "set", required_argument, NULL, OPT_SET },
+	{ "generation", required_argument, NULL, OPT_GENERATION },
 	{ "api-key-file", required_argument, NULL, OPT_API_KEY_FILE },
 	{ "scutum", required_argument, NULL, OPT_SCUTUM },
 	{ "fault", required_argument, NULL, OPT_FAULT },
@@ -66,16 +71,20 @@ static const char help_text[] =
 	"  --issue-delay DUR       from \"all names validated\" to \"issued\" (0s)\n"
 	"  --ca-poll DUR           how often the CA looks for proofs by itself, 0s = never (60s)\n"
 	"  --rate N/DUR            rolling window, repeatable; or \"off\" (100/5s and 1000/180s)\n"
-	"  --dcv-replies old|new   shape of check-dcv answers (new)\n"
-	"  --find-none 404|empty   answer for an unknown alternative order id (404)\n"
-	"  --require-approval      orders without skip_approval wait in needs_approval\n"
+	"  --set NAME=VALUE        a setting of the list below, repeatable\n"
+	"  --generation old|new    all settings with (*) at once; the later option wins (new)\n"
+	"  --dcv-replies old|new   the same as --set dcv_replies=\n"
+	"  --find-none 404|empty   the same as --set find_none=\n"
+	"  --require-approval      the same as --set approval=required\n"
 	"  --api-key-file FILE     the accepted X-DC-DEVKEY (DIR/api-key)\n"
 	"  --scutum HOST:ID:FILE   accepted host, id and key file, repeatable (any, DIR/scutum-api-key)\n"
 	"  --fault ENDPOINT:KIND[:key=value]...   misbehave, repeatable\n"
 	"  --quiet                 no line per request on stderr\n"
 	"  --help, --version\n"
 	"\n"
-	"Admin calls are below /sandbox/ on the same port; docs/SANDBOX.md describes them.\n";
+	"Admin calls are below /sandbox/ on the same port; docs/SANDBOX.md describes them.\n"
+	"\n"
+	"Settings, the default first; (*) was otherwise in an older generation of the service:\n";
 
 static enum options_result _printf_(1, 2) complain(const char *fmt, ...)
 {
@@ -143,12 +152,28 @@ static enum options_result set_duration(const char *name, const char *text, int6
 	return OPTIONS_RUN;
 }
 
-static enum options_result set_word(const char *name, const char *text, const char *no, const char *yes,
-				    bool *ret)
+static enum options_result set_setting(struct sandbox *sb, const char *option, const char *text)
 {
-	if (strcmp(text, no) != 0 && strcmp(text, yes) != 0)
-		return complain("--%s is '%s' or '%s', not '%s'", name, no, yes, text);
-	*ret = !strcmp(text, yes);
+	struct err e = ERR_INIT;
+	if (settings_set_text(&sb->set, text, &e) < 0)
+		return complain("%s: %s", option, e.text);
+	return OPTIONS_RUN;
+}
+
+/* The options that are older than --set. */
+static enum options_result set_word(struct sandbox *sb, const char *option, const char *name,
+				    const char *word)
+{
+	_cleanup_free_ char *text = xasprintf("%s=%s", name, word);
+	return set_setting(sb, option, text);
+}
+
+static enum options_result set_generation(struct sandbox *sb, const char *text)
+{
+	bool old = !strcmp(text, "old");
+	if (!old && strcmp(text, "new") != 0)
+		return complain("--generation takes old|new, not '%s'", text);
+	settings_set_generation(&sb->set, old);
 	return OPTIONS_RUN;
 }
 
@@ -207,9 +232,11 @@ static enum options_result set_one(int opt, struct sandbox *sb)
 	case OPT_VALIDITY: return set_duration("validity", optarg, 1, &sb->set.validity_s);
 	case OPT_ISSUE_DELAY: return set_duration("issue-delay", optarg, 0, &sb->set.issue_delay_s);
 	case OPT_CA_POLL: return set_duration("ca-poll", optarg, 0, &sb->set.ca_poll_s);
-	case OPT_DCV_REPLIES: return set_word("dcv-replies", optarg, "new", "old", &sb->set.dcv_replies_old);
-	case OPT_FIND_NONE: return set_word("find-none", optarg, "404", "empty", &sb->set.find_none_empty);
-	case OPT_REQUIRE_APPROVAL: sb->set.require_approval = true; return OPTIONS_RUN;
+	case OPT_SET: return set_setting(sb, "--set", optarg);
+	case OPT_GENERATION: return set_generation(sb, optarg);
+	case OPT_DCV_REPLIES: return set_word(sb, "--dcv-replies", "dcv_replies", optarg);
+	case OPT_FIND_NONE: return set_word(sb, "--find-none", "find_none", optarg);
+	case OPT_REQUIRE_APPROVAL: return set_word(sb, "--require-approval", "approval", "required");
 	case OPT_QUIET: sb->set.quiet = true; return OPTIONS_RUN;
 	case OPT_RATE: return set_rate(sb, optarg);
 	case OPT_FAULT: return set_fault(sb, optarg);
@@ -220,7 +247,10 @@ static enum options_result set_one(int opt, struct sandbox *sb)
 static enum options_result handle(int opt, struct options *o, struct sandbox *sb)
 {
 	switch (opt) {
-	case OPT_HELP: fputs(help_text, stdout); return OPTIONS_DONE;
+	case OPT_HELP:
+		fputs(help_text, stdout);
+		settings_print(stdout);
+		return OPTIONS_DONE;
 	case OPT_VERSION: puts("dvcert-sandbox " DVCERT_VERSION); return OPTIONS_DONE;
 	case OPT_LISTEN: return set_listen(o, optarg);
 	case OPT_DIR: replace(&o->dir, optarg); return OPTIONS_RUN;

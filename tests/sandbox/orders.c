@@ -124,7 +124,7 @@ void orders_new_token(struct sandbox *sb, struct order *o)
 	for (size_t i = 0; i < sizeof(raw); i++)
 		o->token[i] = alphabet[raw[i] % (sizeof(alphabet) - 1)];
 	o->token[SBX_TOKEN_LEN] = '\0';
-	o->token_expires_at = sbx_now(sb) + SBX_TOKEN_LIFE_S;
+	o->token_expires_at = sbx_now(sb) + sb->set.token_days * INT64_C(86400);
 }
 
 /* Moves the wish into the ledger. */

@@ -74,6 +74,7 @@ void sbx_init(struct sandbox *sb)
 		.validity_s = 199 * INT64_C(86400),
 		.ca_poll_s = 60,
 		.old_revoke_s = 48 * INT64_C(3600),
+		.token_days = 30, /* CertCentral: a random value lives 30 days */
 		.http_port = 80,
 		.https_port = 443,
 	};

@@ -43,7 +43,6 @@ enum dcv_method { DCV_EMAIL, DCV_DNS_TXT, DCV_DNS_CNAME, DCV_HTTP };
 
 #define SBX_STATUS_MAX	   41
 #define SBX_TOKEN_LEN	   32
-#define SBX_TOKEN_LIFE_S   (30 * INT64_C(86400)) /* CertCentral: a random value lives 30 days */
 #define SBX_CA_POLL_LIFE_S (10 * INT64_C(86400)) /* ... and CertCentral looks by itself for 10 */
 
 struct order;
@@ -148,23 +147,33 @@ struct request_log {
 	const char *fault; /* kind, a literal; NULL = none */
 };
 
+/* Over which text of the CSR a request token is made: what CertCentral keeps is nowhere documented. */
+enum csr_spelling { CSR_AS_POSTED, CSR_LF, CSR_LF_NOFINAL, CSR_CRLF, CSR_ONELINE, CSR_BODY };
+
+/* The uint8_t are words of the table in settings.c: 0 is the default, 1 the other one. */
 struct settings {
 	int64_t validity_s;
 	int64_t issue_delay_s;
 	int64_t ca_poll_s;
 	int64_t find_lag_s;
-	bool dcv_replies_old;
-	bool find_none_empty;
-	bool require_approval;
-	bool reissue_dcv_reuse;	     /* names of the certificate before need no new proof */
-	bool lists_primary;	     /* lists of reissues and duplicates begin with the primary */
-	bool revoke_approval_always; /* skip_approval of revoke is not heeded */
-	bool approver_other;	     /* the owner of the key may not approve */
-	bool role_user;		     /* the key is not an administrator's */
-	bool scope_orders;	     /* the key may not see the account */
-	bool auth_key_default_old;   /* use_auth_key left out means true */
-	int64_t max_cert_days;	     /* 0 = no cap but validity_s */
-	int64_t old_revoke_s; /* from a reissue without a name to the end of the earlier certificates */
+	int64_t max_cert_days; /* 0 = no cap but validity_s */
+	int64_t old_revoke_s;  /* from a reissue without a name to the end of the earlier certificates */
+	int64_t token_days;    /* life of random values made from now on */
+	uint8_t dcv_replies_old;
+	uint8_t find_none_empty;
+	uint8_t auth_key_default_old;	/* use_auth_key left out means true */
+	uint8_t auth_keys_one;		/* the account has one AuthKey at most */
+	uint8_t plan_end_absent;	/* order info does not tell the end of the plan */
+	uint8_t revoke_approval_always; /* skip_approval of revoke is not heeded */
+	uint8_t require_approval;
+	uint8_t approver_other;	   /* the owner of the key may not approve */
+	uint8_t role_user;	   /* the key is not an administrator's */
+	uint8_t scope_orders;	   /* the key may not see the account */
+	uint8_t reissue_dcv_reuse; /* names of the certificate before need no new proof */
+	uint8_t instant_reissue;   /* request tokens are looked for at a reissue too */
+	uint8_t method_value_same; /* another method keeps the random value */
+	uint8_t lists_primary;	   /* lists of reissues and duplicates begin with the primary */
+	uint8_t csr_spelling;	   /* enum csr_spelling */
 	unsigned http_port;
 	unsigned https_port;
 	bool quiet;
