@@ -13,7 +13,7 @@
 #include <string.h>
 
 #define EXIT_TEMPFAIL 75  /* sysexits.h */
-#define SAID_MAX      240 /* bytes of the output in a message; its end says most */
+#define SAID_MAX      180 /* bytes of the output in a message, which names the record too; its end says most */
 #define WORD_MAX      40
 
 /* Fixed: what the daemon was started with must not decide which programs a hook finds. */
