@@ -7,11 +7,6 @@
 
 #define DAY INT64_C(86400)
 
-static const struct yaml_item *or_map(const struct yaml_item *item, const struct yaml_item *map)
-{
-	return item ? item : map;
-}
-
 void check_key(struct reader *r, const struct yaml_item *map, const struct opt_path *path, const void *target)
 {
 	const struct raw_key *key = target;
@@ -31,23 +26,6 @@ void check_key(struct reader *r, const struct yaml_item *map, const struct opt_p
 			       (long long)key->bits);
 }
 
-void check_dcv(struct reader *r, const struct yaml_item *map, const struct opt_path *path, const void *target)
-{
-	const struct raw_dcv *dcv = target;
-	const struct yaml_item *responder = yaml_get(map, "responder");
-	struct opt_path at_responder = { path, "responder", 0 };
-
-	if (dcv->webroot && dcv->responder)
-		reader_problem(r, or_map(responder, map), &at_responder,
-			       "excludes webroot; remove one of the two");
-	else if (!dcv->webroot && !dcv->responder)
-		reader_problem(r, map, path, "needs webroot: /path/of/the/web/server, or responder: true");
-	if (dcv->responder && r->main && !r->main->has_responder)
-		reader_problem(r, or_map(responder, map), &at_responder,
-			       "needs the section responder: {listen: \"127.0.0.1:8402\"} at the top of the "
-			       "main file");
-}
-
 void check_domain_options(struct reader *r, const struct yaml_item *map, const struct opt_path *path)
 {
 	const struct yaml_item *item = yaml_get(map, "renew_before");
@@ -62,16 +40,4 @@ void check_domain_options(struct reader *r, const struct yaml_item *map, const s
 			"%.40s is not shorter than a certificate's life (certcentral.max_cert_days: %lld); "
 			"write auto, or less",
 			item->text, (long long)days);
-}
-
-void check_wildcard(struct reader *r, const struct yaml_item *item, const struct opt_path *path,
-		    const char *name, enum cfg_dcv_method method)
-{
-	/* Baseline Requirements 3.2.2.4.18: not for wildcards. */
-	if (method == CFG_DCV_HTTP_TOKEN && str_has_prefix(name, "*."))
-		reader_problem(
-			r, item, path,
-			"\"%s\": a wildcard cannot be proven with http-token; list the host names one by one "
-			"in dns_names (wildcards need a DNS method, which this version does not have)",
-			name);
 }

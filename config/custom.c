@@ -10,6 +10,7 @@
 
 #define CA_FILE_MAX (4u << 20)
 #define TARGETS_MAX 32
+#define EMAILS_MAX  16
 
 void read_rates(struct reader *r, const struct opt_row *row, const struct yaml_item *item,
 		const struct opt_path *path, void *field)
@@ -42,40 +43,115 @@ void read_rates(struct reader *r, const struct opt_row *row, const struct yaml_i
 	}
 }
 
-void read_look(struct reader *r, const struct opt_row *row, const struct yaml_item *item,
-	       const struct opt_path *path, void *field)
+static void read_look(struct reader *r, const struct yaml_item *item, const struct opt_path *path,
+		      enum cfg_look *how, const char **addr)
 {
-	struct cfg_preflight *p = field;
 	const char *text = reader_text(r, item, path);
 	bool on = false;
 
-	(void)row;
 	if (!text)
 		return;
-	p->http_addr = NULL;
+	*addr = NULL;
 	/* People who were bitten by YAML's booleans quote these words. */
 	if (yaml_is_bool(item, &on) || strcmp(text, "off") == 0) {
-		p->http = on ? CFG_LOOK_ON : CFG_LOOK_OFF;
+		*how = on ? CFG_LOOK_ON : CFG_LOOK_OFF;
 	} else if (strcmp(text, "on") == 0) {
-		p->http = CFG_LOOK_ON;
+		*how = CFG_LOOK_ON;
 	} else if (!strchr(text, ':')) {
 		reader_problem(r, item, path, "must be on, off or \"ADDR:PORT\", not \"%.100s\"", text);
 	} else {
-		p->http = CFG_LOOK_AT;
-		p->http_addr = reader_checked(r, item, path, text, value_addr_port);
+		*how = CFG_LOOK_AT;
+		*addr = reader_checked(r, item, path, text, value_addr_port);
+	}
+}
+
+void read_look_http(struct reader *r, const struct opt_row *row, const struct yaml_item *item,
+		    const struct opt_path *path, void *field)
+{
+	struct cfg_preflight *p = field;
+
+	(void)row;
+	read_look(r, item, path, &p->http, &p->http_addr);
+}
+
+void read_look_dns(struct reader *r, const struct opt_row *row, const struct yaml_item *item,
+		   const struct opt_path *path, void *field)
+{
+	struct cfg_preflight *p = field;
+
+	(void)row;
+	read_look(r, item, path, &p->dns, &p->dns_addr);
+}
+
+static bool read_email(struct reader *r, const struct yaml_item *item, const struct opt_path *path,
+		       const char *found[], const struct yaml_item *places[], uint32_t n)
+{
+	const char *text = item->kind == YAML_KIND_BAD ? NULL : reader_text(r, item, path);
+	const char *final = text ? reader_checked(r, item, path, text, value_email) : NULL;
+
+	if (!final)
+		return false;
+	for (uint32_t i = 0; i < n; i++) {
+		if (strcmp(found[i], final) != 0)
+			continue;
+		reader_problem(r, item, path, "\"%s\" is here twice; the first one is at %s:%u:%u", final,
+			       r->file, places[i]->line, places[i]->column);
+		return false;
+	}
+	found[n] = final;
+	places[n] = item;
+	return true;
+}
+
+void read_emails(struct reader *r, const struct opt_row *row, const struct yaml_item *item,
+		 const struct opt_path *path, void *field)
+{
+	struct raw_dcv *dcv = field;
+	const char *found[EMAILS_MAX] = { 0 };
+	const struct yaml_item *places[EMAILS_MAX] = { 0 };
+	const struct yaml_item *el = NULL;
+	bool ok = true;
+	uint32_t n = 0;
+
+	(void)row;
+	dcv->emails = NULL;
+	dcv->n_emails = 0;
+	if (!item || !reader_list(r, item, path, &el))
+		return;
+	if (!el)
+		reader_problem(r, item, path, "must hold at least one address, such as [admin@example.jp]");
+	for (size_t i = 0; el; el = el->next, i++) {
+		struct opt_path here = { path, NULL, i };
+
+		if (n == EMAILS_MAX) {
+			reader_problem(r, el, &here, "at most %d addresses are possible", EMAILS_MAX);
+			return;
+		}
+		if (read_email(r, el, &here, found, places, n))
+			n++;
+		else
+			ok = false;
+	}
+	if (ok && n > 0) {
+		const char **kept = arena_alloc(r->arena, n * sizeof(*kept));
+
+		memcpy(kept, found, n * sizeof(*kept));
+		dcv->emails = kept;
+		dcv->n_emails = n;
 	}
 }
 
 void read_ca_file(struct reader *r, const struct opt_row *row, const struct yaml_item *item,
 		  const struct opt_path *path, void *field)
 {
-	const char *text = reader_text(r, item, path);
+	const char *text = item ? reader_text(r, item, path) : NULL;
 	_cleanup_free_ char *full = NULL;
 	_cleanup_free_ char *pem = NULL;
 	size_t len = 0;
 	struct err err = ERR_INIT;
 
 	(void)row;
+	*(const char **)field = NULL;
 	if (!text)
 		return;
 	full = config_file_join(r->base_dir, text);
@@ -126,7 +202,7 @@ void read_deploy(struct reader *r, const struct opt_row *row, const struct yaml_
 
 	d->deploy = NULL;
 	d->n_deploy = 0;
-	if (!reader_list(r, item, path, &el))
+	if (!item || !reader_list(r, item, path, &el))
 		return;
 	for (size_t i = 0; el; el = el->next, i++) {
 		struct opt_path here = { path, NULL, i };

@@ -4,6 +4,7 @@
 #include "config/diff.h"
 
 #include "common/strbuf.h"
+#include "config/tsig.h"
 
 #include <string.h>
 
@@ -25,9 +26,35 @@ bool config_same_deploy(const struct cfg_deploy *a, const struct cfg_deploy *b)
 	return false;
 }
 
+static bool same_text(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool same_words(const char *const *a, const char *const *b)
+{
+	if (!a || !b)
+		return a == b;
+	while (*a && *b && strcmp(*a, *b) == 0) {
+		a++;
+		b++;
+	}
+	return !*a && !*b;
+}
+
+bool config_same_provider(const struct cfg_dns_provider *a, const struct cfg_dns_provider *b)
+{
+	if (!a || !b)
+		return a == b;
+	return strcmp(a->name, b->name) == 0 && a->type == b->type && same_text(a->server, b->server) &&
+	       same_text(a->zone, b->zone) && tsig_key_equal(a->tsig_key, b->tsig_key) && a->ttl == b->ttl &&
+	       same_words(a->command, b->command) && a->timeout == b->timeout;
+}
+
 static bool same_domain(const struct cfg_domain *a, const struct cfg_domain *b)
 {
-	if (a->spec_hash != b->spec_hash || a->renew_before != b->renew_before || a->n_deploy != b->n_deploy)
+	if (a->spec_hash != b->spec_hash || a->renew_before != b->renew_before ||
+	    a->n_deploy != b->n_deploy || !config_same_provider(a->dcv.provider, b->dcv.provider))
 		return false;
 	for (uint32_t i = 0; i < a->n_deploy; i++)
 		if (!config_same_deploy(&a->deploy[i], &b->deploy[i]))
@@ -62,7 +89,7 @@ void config_diff(const struct config *old, const struct config *now, config_diff
 
 static void add_when_other(struct strbuf *sb, const char *a, const char *b, const char *name)
 {
-	if (a != b && (!a || !b || strcmp(a, b) != 0))
+	if (!same_text(a, b))
 		strbuf_addf(sb, "%s%s", sb->len ? ", " : "", name);
 }
 

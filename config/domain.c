@@ -101,7 +101,7 @@ static void domain_read_names(struct reader *r, const struct raw_domain *raw, co
 	const struct yaml_item *el = NULL;
 
 	(void)names_add(r, names, raw->common_name ? raw->common_name : name, cn, &at_cn);
-	check_wildcard(r, cn, &at_cn, names->v[0], (enum cfg_dcv_method)raw->dcv.method);
+	check_dcv_name(r, cn, &at_cn, names->v[0], &raw->dcv);
 	if (!raw->dns_names || !reader_list(r, raw->dns_names, &at_list, &el))
 		return;
 	for (size_t i = 0; el; el = el->next, i++) {
@@ -111,7 +111,7 @@ static void domain_read_names(struct reader *r, const struct raw_domain *raw, co
 
 		if (!final)
 			continue;
-		check_wildcard(r, el, &here, final, (enum cfg_dcv_method)raw->dcv.method);
+		check_dcv_name(r, el, &here, final, &raw->dcv);
 		if (!names_add(r, names, final, el, &here))
 			return;
 	}
@@ -153,6 +153,13 @@ static uint64_t domain_spec_hash(const struct cfg_domain *d)
 	h = mix(h, (uint64_t)d->dcv.method);
 	h = mix(h, d->dcv.webroot ? str_hash(d->dcv.webroot) : 0);
 	h = mix(h, d->dcv.responder);
+	/* How a provider works does not shape an order: its name only. */
+	if (d->dcv.provider) {
+		h = mix(h, str_hash(d->dcv.provider->name));
+		h = mix(h, str_hash(d->dcv.label));
+	}
+	for (uint32_t i = 0; i < d->dcv.n_emails; i++)
+		h = mix(h, str_hash(d->dcv.emails[i]));
 	return h ? h : 1;
 }
 
@@ -171,7 +178,7 @@ static void domain_fill(struct reader *r, const struct raw_domain *raw, const st
 		.deploy = raw->deploy,
 		.product = raw->product ? raw->product : r->main->c.certcentral.product,
 		.key = domain_key(&raw->key),
-		.dcv = { (enum cfg_dcv_method)raw->dcv.method, raw->dcv.webroot, raw->dcv.responder },
+		.dcv = dcv_final(r, &raw->dcv),
 		.renew_before = raw->renew_before,
 		.pos = reader_pos(r, map),
 	};

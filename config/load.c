@@ -186,7 +186,7 @@ static void load_parts(struct load *l, const char *dir)
 	free(names);
 }
 
-/* ------------------------------------------------------------------ end */
+/* ------------------------------------------------------------------ all domains */
 
 /* Equal names in the order in which they were read. */
 static int entry_compare(const void *left, const void *right)
@@ -199,6 +199,71 @@ static int entry_compare(const void *left, const void *right)
 		return by_name;
 	return a->seq < b->seq ? -1 : 1;
 }
+
+/* ------------------------------------------------------------------ names proven by CNAME */
+
+struct cname_use {
+	const char *name; /* without "*." */
+	const struct load_entry *entry;
+};
+
+static int cname_compare(const void *left, const void *right)
+{
+	const struct cname_use *a = left;
+	const struct cname_use *b = right;
+	int by_name = strcmp(a->name, b->name);
+
+	if (by_name != 0)
+		return by_name;
+	return a->entry->seq < b->entry->seq ? -1 : a->entry->seq > b->entry->seq;
+}
+
+/* The CA gives each order a value of its own, so two domains would write different CNAMEs at one name, for ever taking
+ * the other's away. TXT records can stand side by side. */
+static void load_complain_cname(struct load *l, const struct cname_use *first, const struct cname_use *second)
+{
+	const struct cfg_domain *a = &first->entry->d;
+	const struct cfg_domain *b = &second->entry->d;
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "domains[%u]", second->entry->index);
+	problems_add(&l->problems, &b->pos, path,
+		     "\"%s\" is proven by dns-cname-token in \"%s\" (%s:%u:%u) too, and two CNAMEs cannot "
+		     "stand at "
+		     "one name; use dns-txt-token",
+		     first->name, a->name, a->pos.file, a->pos.line, a->pos.column);
+}
+
+static void load_check_cnames(struct load *l)
+{
+	_cleanup_free_ struct cname_use *uses = NULL;
+	const struct load_entry *told = NULL;
+	size_t n = 0;
+
+	for (size_t i = 0; i < l->n_entries; i++)
+		if (l->entries[i].d.dcv.method == CFG_DCV_DNS_CNAME_TOKEN)
+			n += l->entries[i].d.n_names;
+	if (n == 0)
+		return;
+	uses = xmalloc(n * sizeof(*uses));
+	n = 0;
+	for (size_t i = 0; i < l->n_entries; i++) {
+		const struct cfg_domain *d = &l->entries[i].d;
+
+		for (uint32_t k = 0; d->dcv.method == CFG_DCV_DNS_CNAME_TOKEN && k < d->n_names; k++)
+			uses[n++] = (struct cname_use){ dcv_base_name(d->names[k]), &l->entries[i] };
+	}
+	qsort(uses, n, sizeof(*uses), cname_compare);
+	for (size_t i = 1; i < n; i++) {
+		if (uses[i].entry == uses[i - 1].entry || uses[i].entry == told ||
+		    strcmp(uses[i].name, uses[i - 1].name) != 0)
+			continue;
+		load_complain_cname(l, &uses[i - 1], &uses[i]);
+		told = uses[i].entry;
+	}
+}
+
+/* ------------------------------------------------------------------ end */
 
 static void load_finish_domains(struct load *l, struct config *c)
 {
@@ -219,6 +284,7 @@ static void load_finish_domains(struct load *l, struct config *c)
 			     "\"%s\" is here twice; the first one is at %s:%u:%u", b->d.name,
 			     a->name_pos.file, a->name_pos.line, a->name_pos.column);
 	}
+	load_check_cnames(l);
 	if (l->problems.n > 0)
 		return;
 	kept = arena_alloc(l->arena, l->n_entries * sizeof(*kept));

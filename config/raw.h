@@ -16,6 +16,21 @@ struct raw_dcv {
 	int method; /* enum cfg_dcv_method */
 	const char *webroot;
 	bool responder;
+	const char *provider;
+	const char *label;
+	const char *const *emails; /* NULL: none, or a wrong one among them */
+	uint32_t n_emails;
+};
+
+/* One element of `dns_providers`. */
+struct raw_provider {
+	int type; /* enum cfg_dns_type */
+	const char *server;
+	const char *zone;
+	const struct tsig_key *tsig_key;
+	int64_t ttl;
+	const char *const *command;
+	int64_t timeout;
 };
 
 struct raw_domain {
@@ -33,6 +48,7 @@ struct raw_domain {
 struct raw_main {
 	struct config c;
 	bool has_responder; /* the section is there, right or wrong */
+	bool bad_providers; /* not all names of dns_providers could be read */
 	const struct yaml_item *defaults;
 	const struct yaml_item *domains;
 };
@@ -42,6 +58,7 @@ extern const struct opt_table table_defaults_of_domain; /* struct raw_domain */
 extern const struct opt_table table_domain;		/* struct raw_domain */
 extern const struct opt_table table_rate;		/* struct raw_rate */
 extern const struct opt_table table_target;		/* struct raw_target */
+extern const struct opt_table table_provider;		/* struct raw_provider */
 
 struct raw_rate {
 	int64_t requests;
@@ -58,21 +75,42 @@ bool domain_read(struct reader *r, const struct yaml_item *map, const struct opt
 		 const struct raw_domain *defaults, bool default_dcv, struct cfg_domain *ret,
 		 const char **ret_name);
 
-/* check.c: what one row cannot say. The first two are hooks of tables. */
+/* check.c: what one row cannot say. The first one is a hook of a table. */
 void check_key(struct reader *r, const struct yaml_item *map, const struct opt_path *path,
-	       const void *target);
-void check_dcv(struct reader *r, const struct yaml_item *map, const struct opt_path *path,
 	       const void *target);
 /* The options that `defaults` and a domain share; map is where they are written. */
 void check_domain_options(struct reader *r, const struct yaml_item *map, const struct opt_path *path);
-void check_wildcard(struct reader *r, const struct yaml_item *item, const struct opt_path *path,
-		    const char *name, enum cfg_dcv_method method);
+
+/* dcv.c: the methods of proof. check_dcv() is a hook of a table. */
+void check_dcv(struct reader *r, const struct yaml_item *map, const struct opt_path *path,
+	       const void *target);
+/* Can this name be proven in this way? item is where it is written. */
+void check_dcv_name(struct reader *r, const struct yaml_item *item, const struct opt_path *path,
+		    const char *name, const struct raw_dcv *dcv);
+/* name without a leading "*.": what is proven. */
+const char *dcv_base_name(const char *name);
+/* The final form of a section that is right. */
+struct cfg_dcv dcv_final(const struct reader *r, const struct raw_dcv *raw);
+
+/* provider.c: `dns_providers` and what is in it. check_provider() is a hook of a table. */
+void read_providers(struct reader *r, const struct opt_row *row, const struct yaml_item *item,
+		    const struct opt_path *path, void *field);
+void read_tsig_key(struct reader *r, const struct opt_row *row, const struct yaml_item *item,
+		   const struct opt_path *path, void *field);
+void read_command(struct reader *r, const struct opt_row *row, const struct yaml_item *item,
+		  const struct opt_path *path, void *field);
+void check_provider(struct reader *r, const struct yaml_item *map, const struct opt_path *path,
+		    const void *target);
 
 /* custom.c: values that need more than a grammar. */
 void read_rates(struct reader *r, const struct opt_row *row, const struct yaml_item *item,
 		const struct opt_path *path, void *field);
-void read_look(struct reader *r, const struct opt_row *row, const struct yaml_item *item,
-	       const struct opt_path *path, void *field);
+void read_look_http(struct reader *r, const struct opt_row *row, const struct yaml_item *item,
+		    const struct opt_path *path, void *field);
+void read_look_dns(struct reader *r, const struct opt_row *row, const struct yaml_item *item,
+		   const struct opt_path *path, void *field);
+void read_emails(struct reader *r, const struct opt_row *row, const struct yaml_item *item,
+		 const struct opt_path *path, void *field);
 void read_ca_file(struct reader *r, const struct opt_row *row, const struct yaml_item *item,
 		  const struct opt_path *path, void *field);
 void read_deploy(struct reader *r, const struct opt_row *row, const struct yaml_item *item,

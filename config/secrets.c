@@ -11,7 +11,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define SECRETS_BUCKETS 1024u
+#define SECRETS_BUCKETS	    1024u
+#define SECRET_MODE_REFUSED 0027 /* writable by the group, anything for others */
 
 struct secrets_entry {
 	struct secrets_entry *next;
@@ -128,7 +129,7 @@ static int secret_read(const char *path, enum secret_kind kind, struct secret **
 	char *data = NULL;
 	size_t size = 0;
 	size_t len = 0;
-	int r = config_file_read(path, SECRETS_FILE_MAX, 0027, &data, &size, reterr);
+	int r = config_file_read(path, SECRETS_FILE_MAX, SECRET_MODE_REFUSED, &data, &size, reterr);
 
 	if (r < 0) {
 		err_prefix(reterr, "%s", path);
@@ -145,6 +146,39 @@ static int secret_read(const char *path, enum secret_kind kind, struct secret **
 	mem_wipe(data, size);
 	free(data);
 	return r;
+}
+
+static void tsig_key_done_any(void *p)
+{
+	tsig_key_done(p);
+}
+
+int secrets_load_tsig(struct secrets *s, const char *name, const struct tsig_key **ret, struct err *reterr)
+{
+	_cleanup_free_ char *path = NULL;
+	struct tsig_key key = { 0 };
+	struct tsig_key *kept = NULL;
+	char *data = NULL;
+	size_t size = 0;
+	int r = secrets_locate(s, name, &path, reterr);
+
+	if (r < 0)
+		return r;
+	r = config_file_read(path, SECRETS_FILE_MAX, SECRET_MODE_REFUSED, &data, &size, reterr);
+	if (r == 0) {
+		r = tsig_key_parse(data, size, &key, reterr);
+		mem_wipe(data, size);
+		free(data);
+	}
+	if (r < 0) {
+		err_prefix(reterr, "%s", path);
+		return r;
+	}
+	kept = arena_alloc(s->owner, sizeof(*kept));
+	*kept = key;
+	arena_own(s->owner, tsig_key_done_any, kept);
+	*ret = kept;
+	return 0;
 }
 
 static struct secrets_entry *secrets_entry_new(struct secrets *s, const char *name, enum secret_kind kind)

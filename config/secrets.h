@@ -6,6 +6,7 @@
 #include "common/err.h"
 #include "common/secret.h"
 #include "config/arena.h"
+#include "config/tsig.h"
 
 enum secret_kind {
 	SECRET_API_KEY,	   /* goes into an HTTP header: printable ASCII without blanks */
@@ -29,3 +30,8 @@ DEFINE_CLEANUP(struct secrets *, secrets_free)
  * the owner. The text names the file and never what is in it. */
 int secrets_load(struct secrets *s, const char *name, enum secret_kind kind, struct secret **ret,
 		 struct err *reterr) _must_check_;
+
+/* The same for the file of a TSIG key (config/tsig.h), looked for and refused in the same way but for what may be in it.
+ * The key is wiped with the owner. The text has the line. */
+int secrets_load_tsig(struct secrets *s, const char *name, const struct tsig_key **ret,
+		      struct err *reterr) _must_check_;

@@ -253,7 +253,10 @@ static bool read_word(struct reader *r, const struct opt_row *row, const struct 
 		      const struct opt_path *path, void *field)
 {
 	const char *text = reader_text(r, item, path);
+	const int none = -1;
 
+	/* So that nobody goes on with the default: what follows from it would not be what was meant. */
+	memcpy(field, &none, sizeof(none));
 	if (!text)
 		return false;
 	for (size_t i = 0; row->words[i]; i++) {
@@ -262,13 +265,6 @@ static bool read_word(struct reader *r, const struct opt_row *row, const struct 
 		if (strcmp(text, row->words[i]) == 0) {
 			memcpy(field, &index, sizeof(index));
 			return true;
-		}
-	}
-	for (size_t i = 0; row->later && row->later[i]; i++) {
-		if (strcmp(text, row->later[i]) == 0) {
-			reader_problem(r, item, path, "\"%s\" is not available in this version; write \"%s\"",
-				       text, row->words[0]);
-			return false;
 		}
 	}
 	complain_word(r, row, item, path);
@@ -340,6 +336,8 @@ void table_defaults(struct reader *r, const struct opt_table *t, void *target)
 
 		if (row->type == OPT_MAP)
 			table_defaults(r, row->sub, field);
+		else if (!row->def && row->type == OPT_CUSTOM)
+			row->read(r, row, NULL, NULL, field);
 		else if (!row->def || (row->flags & OPT_FROM_ENV))
 			clear_field(row, field);
 		else if (row->type == OPT_TEXT)

@@ -34,11 +34,12 @@ enum opt_type {
 	OPT_INT,	/* int64_t */
 	OPT_BOOL,	/* bool */
 	OPT_DURATION,	/* int64_t, seconds */
-	OPT_WORD,	/* int: index into words */
+	OPT_WORD,	/* int: index into words; -1 after a wrong one */
 	OPT_API_KEY,	/* struct secret *, by the name of its file */
 	OPT_PASSPHRASE, /* the same */
 	OPT_MAP,	/* a struct at offset, described by sub */
-	OPT_CUSTOM,	/* read() knows; path is NULL when it is asked for the default */
+	OPT_CUSTOM,	/* read() knows; path is NULL when it is asked for the default, and item too when
+			   there is none */
 	OPT_LATER,	/* const struct yaml_item *, for the loader to read once the rest is known */
 };
 
@@ -62,7 +63,6 @@ struct opt_row {
 	const char *unit;	  /* documentation: "days" */
 	const char *def;	  /* as it would be written; NULL: none */
 	const char *const *words; /* OPT_WORD, ends with NULL */
-	const char *const *later; /* OPT_WORD: words of other versions, ends with NULL; may be NULL */
 	value_fn *check;	  /* OPT_TEXT; may be NULL */
 	opt_read_fn *read;
 	const struct opt_table *sub; /* OPT_MAP; OPT_CUSTOM: the elements', for documentation */

@@ -13,8 +13,10 @@ static const char *const words_level[] = { "error", "warning", "info", "debug", 
 static const char *const words_format[] = { "auto", "text", "json", "journal", NULL };
 static const char *const words_key_type[] = { "rsa", "ec", NULL };
 static const char *const words_curve[] = { "P-256", "P-384", NULL };
-static const char *const words_method[] = { "http-token", NULL };
-static const char *const words_method_later[] = { "dns-txt-token", "dns-cname-token", "email", NULL };
+static const char *const words_dns_type[] = { "rfc2136", "exec", NULL }; /* enum cfg_dns_type */
+static const char *const words_method[] = {				 /* enum cfg_dcv_method */
+					    "http-token", "dns-txt-token", "dns-cname-token", "email", NULL
+};
 
 static const struct opt_row rows_log[] = {
 	{ .name = "level",
@@ -95,6 +97,22 @@ static const struct opt_row rows_certcentral[] = {
 	  .offset = CC(payment_method),
 	  .check = value_word,
 	  .doc = "balance, card or profile; sent only when set" },
+	{ .name = "instant_issuance",
+	  .type = OPT_BOOL,
+	  .offset = CC(instant_issuance),
+	  .def = "false",
+	  .doc = "true: prove the names by request tokens before the order is placed, for http-token and "
+		 "dns-txt-token" },
+	{ .name = "auth_key_file",
+	  .type = OPT_API_KEY,
+	  .offset = CC(auth_key),
+	  .doc = "the file that holds the account's AuthKey, for request tokens; else it is read from the "
+		 "API" },
+	{ .name = "auth_key_id",
+	  .type = OPT_TEXT,
+	  .offset = CC(auth_key_id),
+	  .check = value_word,
+	  .doc = "id of the AuthKey, when the account has several" },
 	{ .name = "rate_limit",
 	  .type = OPT_CUSTOM,
 	  .offset = 0,
@@ -138,13 +156,66 @@ static const struct opt_table table_scutum = { rows_scutum, ARRAY_SIZE(rows_scut
 static const struct opt_row rows_preflight[] = {
 	{ .name = "http",
 	  .type = OPT_CUSTOM,
-	  .offset = offsetof(struct cfg_preflight, http),
-	  .read = read_look,
+	  .offset = 0,
+	  .read = read_look_http,
 	  .def = "on",
 	  .doc = "fetch the file before the CA does: off, on, or \"ADDR:PORT\" to connect there instead of "
 		 "to the name's addresses" },
+	{ .name = "dns",
+	  .type = OPT_CUSTOM,
+	  .offset = 0,
+	  .read = read_look_dns,
+	  .def = "on",
+	  .doc = "look for the record before the CA does: off, on, or \"ADDR:PORT\" to ask that server "
+		 "instead "
+		 "of the name's own" },
 };
 static const struct opt_table table_preflight = { rows_preflight, ARRAY_SIZE(rows_preflight), NULL };
+
+static const struct opt_row rows_provider[] = {
+	{ .name = "type",
+	  .type = OPT_WORD,
+	  .flags = OPT_REQUIRED,
+	  .offset = offsetof(struct raw_provider, type),
+	  .words = words_dns_type,
+	  .doc = "how records are written: by dynamic update (RFC 2136), or by a program" },
+	{ .name = "server",
+	  .type = OPT_TEXT,
+	  .offset = offsetof(struct raw_provider, server),
+	  .check = value_server,
+	  .doc = "rfc2136: the server that takes updates of the zone; port 53 unless given. Required there" },
+	{ .name = "zone",
+	  .type = OPT_TEXT,
+	  .offset = offsetof(struct raw_provider, zone),
+	  .check = value_zone,
+	  .doc = "rfc2136: the zone to update; else that server is asked for it" },
+	{ .name = "tsig_key_file",
+	  .type = OPT_CUSTOM,
+	  .offset = 0,
+	  .read = read_tsig_key,
+	  .doc = "rfc2136: the file that holds the TSIG key, as tsig-keygen prints it. Required there" },
+	{ .name = "ttl",
+	  .type = OPT_DURATION,
+	  .offset = offsetof(struct raw_provider, ttl),
+	  .min = 1,
+	  .max = DAY,
+	  .def = "60s",
+	  .doc = "rfc2136: time to live of the records" },
+	{ .name = "command",
+	  .type = OPT_CUSTOM,
+	  .offset = 0,
+	  .read = read_command,
+	  .doc = "exec: the program, an absolute path, and its first arguments; 1 to 32 words. Required "
+		 "there" },
+	{ .name = "timeout",
+	  .type = OPT_DURATION,
+	  .offset = offsetof(struct raw_provider, timeout),
+	  .min = 1,
+	  .max = 3600,
+	  .def = "120s",
+	  .doc = "exec: how long one call may take" },
+};
+const struct opt_table table_provider = { rows_provider, ARRAY_SIZE(rows_provider), check_provider };
 
 static const struct opt_row rows_responder[] = {
 	{ .name = "listen",
@@ -191,18 +262,36 @@ static const struct opt_row rows_dcv[] = {
 	  .offset = offsetof(struct raw_dcv, method),
 	  .def = "http-token",
 	  .words = words_method,
-	  .later = words_method_later,
 	  .doc = "how the CA checks control of the names" },
 	{ .name = "webroot",
 	  .type = OPT_TEXT,
 	  .offset = offsetof(struct raw_dcv, webroot),
 	  .check = value_path,
-	  .doc = "folder that the web server serves as / for all names over http on port 80" },
+	  .doc = "http-token: folder that the web server serves as / for all names over http on port 80" },
 	{ .name = "responder",
 	  .type = OPT_BOOL,
 	  .offset = offsetof(struct raw_dcv, responder),
 	  .def = "false",
-	  .doc = "true: the built-in server answers instead of a webroot" },
+	  .doc = "http-token: true for the built-in server to answer instead of a webroot" },
+	{ .name = "provider",
+	  .type = OPT_TEXT,
+	  .offset = offsetof(struct raw_dcv, provider),
+	  .doc = "dns-txt-token, dns-cname-token: which of dns_providers writes the record" },
+	{ .name = "label",
+	  .type = OPT_TEXT,
+	  .offset = offsetof(struct raw_dcv, label),
+	  .def = "_dnsauth",
+	  .check = value_label,
+	  .doc = "dns-txt-token: where the record stands: _dnsauth in front of the name, or \"@\" for the "
+		 "name "
+		 "itself" },
+	{ .name = "emails",
+	  .type = OPT_CUSTOM,
+	  .offset = 0,
+	  .read = read_emails,
+	  .doc = "email: the addresses that the CA may ask, 1 to 16 of them; for each name at least one at "
+		 "that "
+		 "name or at a domain above it" },
 };
 static const struct opt_table table_dcv = { rows_dcv, ARRAY_SIZE(rows_dcv), check_dcv };
 
@@ -323,6 +412,12 @@ static const struct opt_row rows_main[] = {
 	  .offset = MAIN(proxy),
 	  .check = value_proxy,
 	  .doc = "http://HOST:PORT for both APIs; proxies in the environment are ignored" },
+	{ .name = "dns_providers",
+	  .type = OPT_CUSTOM,
+	  .offset = 0,
+	  .read = read_providers,
+	  .sub = &table_provider,
+	  .doc = "ways to write records into DNS, by names of your choice" },
 	{ .name = "preflight",
 	  .type = OPT_MAP,
 	  .offset = MAIN(preflight),
@@ -351,6 +446,7 @@ static const struct opt_section sections[] = {
 	{ "certcentral", &table_certcentral, "the CA" },
 	{ "certcentral.rate_limit[]", &table_rate, "one rolling window" },
 	{ "scutum", &table_scutum, "the WAF" },
+	{ "dns_providers.NAME", &table_provider, "one way to write records" },
 	{ "preflight", &table_preflight, "looking before the CA looks" },
 	{ "responder", &table_responder, "the built-in server" },
 	{ "domains[]", &table_domain, "one certificate" },

@@ -195,6 +195,109 @@ int value_addr_port(const char *in, char **ret, struct err *reterr)
 	return 0;
 }
 
+int value_server(const char *in, char **ret, struct err *reterr)
+{
+	_cleanup_free_ char *copy = xstrdup(in);
+	const char *host = NULL;
+	const char *port = NULL;
+	struct in_addr v4;
+	struct in6_addr v6;
+	int r = 0;
+
+	if (inet_pton(AF_INET6, in, &v6) == 1) {
+		*ret = xasprintf("[%s]", in);
+		return 0;
+	}
+	if (in[0] != '[' && strchr(in, ':') != strrchr(in, ':'))
+		return err_set(reterr, -EINVAL,
+			       "\"%s\": an IPv6 address with a port needs brackets, as in [::1]:53", in);
+	r = value_split_authority(copy, &host, &port, reterr);
+	if (r < 0)
+		return r;
+	if (in[0] != '[' && inet_pton(AF_INET, host, &v4) != 1)
+		return err_set(reterr, -EINVAL,
+			       "\"%s\" is not the IP address of a DNS server, such as 192.0.2.53 or "
+			       "\"192.0.2.53:53\"",
+			       in);
+	return 0;
+}
+
+/* What name_normalize() refuses because no certificate can hold it. */
+static bool is_plain_zone(const char *s)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789-_";
+
+	if (strlen(s) > 253)
+		return false;
+	for (;;) {
+		size_t len = strspn(s, allowed);
+
+		if (len == 0 || len > 63 || (s[len] != '.' && s[len] != '\0'))
+			return false;
+		if (s[len] == '\0')
+			return true;
+		s += len + 1;
+	}
+}
+
+int value_zone(const char *in, char **ret, struct err *reterr)
+{
+	_cleanup_free_ char *lower = NULL;
+	size_t len = strlen(in);
+
+	if (name_normalize(in, false, ret, NULL) == 0)
+		return 0;
+	lower = xstrndup(in, len > 0 && in[len - 1] == '.' ? len - 1 : len);
+	for (char *c = lower; *c; c++)
+		if (*c >= 'A' && *c <= 'Z')
+			*c = (char)(*c - 'A' + 'a');
+	if (!is_plain_zone(lower))
+		return err_set(reterr, -EINVAL,
+			       "\"%s\" is not the name of a DNS zone, such as example.jp or "
+			       "_dnsauth.example.jp",
+			       in);
+	*ret = TAKE_PTR(lower);
+	return 0;
+}
+
+int value_email(const char *in, char **ret, struct err *reterr)
+{
+	/* RFC 5321 section 4.1.2, Dot-string; sizes: section 4.5.3.1. */
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+				      "!#$%&'*+-/=?^_`{|}~.";
+	const char *at = strrchr(in, '@');
+	size_t len = at ? (size_t)(at - in) : 0;
+	_cleanup_free_ char *domain = NULL;
+	int r = 0;
+
+	if (!at)
+		return err_set(reterr, -EINVAL, "\"%s\" is not an e-mail address, such as admin@example.jp",
+			       in);
+	if (len == 0 || len > 64 || strspn(in, allowed) != len || in[0] == '.' || at[-1] == '.' ||
+	    (strstr(in, "..") && strstr(in, "..") < at))
+		return err_set(
+			reterr, -EINVAL,
+			"\"%s\" is not an e-mail address: before the \"@\" there must be 1 to 64 letters, "
+			"digits or signs, without quotes and blanks",
+			in);
+	r = name_normalize(at + 1, false, &domain, reterr);
+	if (r < 0)
+		return r;
+	*ret = xasprintf("%.*s@%s", (int)len, in, domain);
+	return 0;
+}
+
+int value_label(const char *in, char **ret, struct err *reterr)
+{
+	(void)ret;
+	if (strcmp(in, "_dnsauth") != 0 && strcmp(in, "@") != 0)
+		return err_set(
+			reterr, -EINVAL,
+			"must be _dnsauth or \"@\" (the name itself), not \"%s\": the CA looks nowhere else",
+			in);
+	return 0;
+}
+
 int value_path(const char *in, char **ret, struct err *reterr)
 {
 	if (in[0] != '/')

@@ -17,6 +17,14 @@ int value_certcentral_url(const char *in, char **ret, struct err *reterr) _must_
 int value_proxy(const char *in, char **ret, struct err *reterr) _must_check_;
 /* ADDR:PORT or [ADDR]:PORT, never a name. */
 int value_addr_port(const char *in, char **ret, struct err *reterr) _must_check_;
+/* An address of a DNS server: ADDR, ADDR:PORT or [ADDR]:PORT, never a name. An IPv6 address alone gets its brackets. */
+int value_server(const char *in, char **ret, struct err *reterr) _must_check_;
+/* A DNS zone: like a host name, but "_" and a single label are possible. Lower case, no final dot. */
+int value_zone(const char *in, char **ret, struct err *reterr) _must_check_;
+/* LOCAL@DOMAIN as in RFC 5321 without quotes; the domain is a host name in its final form. */
+int value_email(const char *in, char **ret, struct err *reterr) _must_check_;
+/* "_dnsauth" or "@". */
+int value_label(const char *in, char **ret, struct err *reterr) _must_check_;
 /* Absolute, no ".." in it. Slashes at the end are dropped. */
 int value_path(const char *in, char **ret, struct err *reterr) _must_check_;
 /* The same, short enough for a Unix socket (107 bytes, unix(7)). */

@@ -78,6 +78,9 @@ static const char *kind_of_text(const struct opt_row *row)
 		{ value_certcentral_url, "URL" },
 		{ value_proxy, "URL" },
 		{ value_addr_port, "ADDR:PORT" },
+		{ value_server, "ADDR|ADDR:PORT" },
+		{ value_zone, "name" },
+		{ value_label, "_dnsauth|@" },
 		{ value_path, "path" },
 		{ value_socket_path, "path" },
 		{ value_word, "word" },
@@ -94,9 +97,11 @@ static const char *kind_of_text(const struct opt_row *row)
 
 static const char *kind_of_custom(const struct opt_row *row)
 {
-	if (row->read == read_ca_file)
+	if (row->read == read_ca_file || row->read == read_tsig_key)
 		return "file";
-	return row->read == read_look ? "on|off|ADDR:PORT" : "value";
+	if (row->read == read_command || row->read == read_emails)
+		return "list";
+	return row->read == read_look_http || row->read == read_look_dns ? "on|off|ADDR:PORT" : "value";
 }
 
 /* What stands behind the colon: a placeholder; words are listed by the caller. */
@@ -104,6 +109,8 @@ static const char *kind_of(const char *path, const struct opt_row *row)
 {
 	if (has_section(path, row->name, "[]"))
 		return "list";
+	if (has_section(path, row->name, ".NAME"))
+		return "mapping";
 	switch (row->type) {
 	case OPT_TEXT: return kind_of_text(row);
 	case OPT_INT: return "number";

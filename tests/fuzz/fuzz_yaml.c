@@ -24,17 +24,49 @@ static void check_report(const struct config_report *report, bool loaded)
 			must((unsigned char)*c >= 0x20 && *c != 0x7f);
 }
 
+static void check_dcv(const struct config *c, const struct cfg_dcv *dcv)
+{
+	bool dns = dcv->method == CFG_DCV_DNS_TXT_TOKEN || dcv->method == CFG_DCV_DNS_CNAME_TOKEN;
+
+	must(dcv->method >= CFG_DCV_HTTP_TOKEN && dcv->method < CFG_DCV_NR);
+	must(dns == (dcv->provider != NULL) && dns == (dcv->label != NULL));
+	must((dcv->method == CFG_DCV_EMAIL) == (dcv->n_emails > 0));
+	if (dns)
+		must(config_provider(c, dcv->provider->name) == dcv->provider);
+	if (dcv->method == CFG_DCV_DNS_CNAME_TOKEN)
+		must(strcmp(dcv->label, "_dnsauth") == 0);
+	for (uint32_t i = 0; i < dcv->n_emails; i++)
+		must(strchr(dcv->emails[i], '@') != NULL);
+	if (dcv->method == CFG_DCV_HTTP_TOKEN)
+		must(dcv->responder ? c->responder_listen != NULL : dcv->webroot[0] == '/');
+	else
+		must(!dcv->responder && !dcv->webroot);
+}
+
+/* No file is opened here, so there is never a TSIG key. */
+static void check_provider(const struct cfg_dns_provider *p)
+{
+	if (p->type == CFG_DNS_RFC2136)
+		must(p->server && p->ttl >= 1 && p->ttl <= 86400 && !p->command && !p->tsig_key);
+	else
+		must(p->command[0][0] == '/' && p->timeout >= 1 && !p->server && !p->zone);
+}
+
 /* What the rest of the program relies on. */
 static void check_config(const struct config *c)
 {
 	must(c->state_dir[0] == '/' && c->control_socket[0] == '/');
 	must(c->certcentral.n_rates >= 1 && c->certcentral.n_rates <= CFG_RATES_MAX);
+	for (size_t i = 0; i < c->n_providers; i++) {
+		check_provider(&c->providers[i]);
+		must(i == 0 || strcmp(c->providers[i - 1].name, c->providers[i].name) < 0);
+	}
 	for (size_t i = 0; i < c->n_domains; i++) {
 		const struct cfg_domain *d = &c->domains[i];
 
 		must(name_is_safe_dir(d->name));
 		must(d->n_names >= 1 && d->names[0] == d->common_name && d->spec_hash != 0);
-		must(d->dcv.responder ? c->responder_listen != NULL : d->dcv.webroot[0] == '/');
+		check_dcv(c, &d->dcv);
 		must(i == 0 || strcmp(c->domains[i - 1].name, d->name) < 0);
 		must(config_find(c, d->name) == d);
 		for (uint32_t k = 0; k < d->n_deploy; k++)
