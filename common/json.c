@@ -210,6 +210,21 @@ void json_free(struct json *j)
 	json_object_put(to_c(j));
 }
 
+/* json-c hands its own buffer out; an overwritten string keeps its length. The depth is bounded by the parser. */
+void json_wipe(struct json *j)
+{
+	struct json_object *o = to_c(j);
+	struct lh_entry *e;
+
+	if (json_type(j) == JSON_STRING)
+		mem_wipe((void *)(uintptr_t)json_object_get_string(o), (size_t)json_object_get_string_len(o));
+	for (size_t i = 0; i < json_arr_len(j); i++)
+		json_wipe(from_c(json_object_array_get_idx(o, i)));
+	if (json_type(j) != JSON_OBJECT)
+		return;
+	lh_foreach(json_object_get_object(o), e) json_wipe(from_c(lh_entry_v(e)));
+}
+
 /* ---- reading ---------------------------------------------------------------------------------- */
 
 enum json_type json_type(const struct json *j)

@@ -19,6 +19,8 @@ struct json; /* a value; children are borrowed from their parent */
 int json_parse(const char *text, size_t len, size_t cap, struct json **ret, struct err *reterr) _must_check_;
 void json_free(struct json *j);
 DEFINE_CLEANUP(struct json *, json_free)
+/* Overwrites the text of every string in j (not the keys of members): for answers that hold a secret. */
+void json_wipe(struct json *j);
 
 enum json_type { JSON_NULL, JSON_BOOL, JSON_INT, JSON_DOUBLE, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
 enum json_type json_type(const struct json *j); /* NULL counts as JSON_NULL */

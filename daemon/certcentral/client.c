@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Calls on their way: queue, rate gate, HTTP, reply. One timer releases what may leave; a 429 stops the whole
  * key, a 401/403 closes it until the next reload. Nothing is repeated here but a throttled GET or PUT: what
- * an unclear answer means is the core's question. The order POST is never repeated. */
+ * an unclear answer means is the core's question. A POST is never repeated.
+ * What is sent to which endpoint is in requests.c. */
 #include "daemon/certcentral/internal.h"
 
 #include <assert.h>
@@ -9,7 +10,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
-#include "common/str.h"
+#include "common/strbuf.h"
 #include "daemon/core/rates.h"
 
 #define IN_FLIGHT_MAX 32
@@ -20,7 +21,6 @@
 #define THROTTLED_MAX 8
 #define PAGE_LEN      1000
 #define PAGES_MAX     50
-#define MINUTES_MAX   10079
 #define URL_MAX	      4096
 
 struct cc {
@@ -38,20 +38,6 @@ struct cc {
 	uint64_t stop_epoch;
 	bool blocked;
 	struct outcome blocked_by;
-};
-
-/* What differs between endpoints. */
-static const struct {
-	const char *label;
-	const char *method;
-} endpoints[] = {
-	[CC_ORDER] = { "order.submit", "POST" },
-	[CC_FIND] = { "order.find", "GET" },
-	[CC_INFO] = { "order.info", "GET" },
-	[CC_TOKEN] = { "dcv.token", "PUT" },
-	[CC_CHECK] = { "dcv.check", "PUT" },
-	[CC_CHANGES] = { "order.changes", "GET" },
-	[CC_DOWNLOAD] = { "certificate.download", "GET" },
 };
 
 static void on_http(const struct http_result *http, void *owner);
@@ -113,8 +99,8 @@ static void wake(struct cc *cc)
 		timer_set(cc->timer, 0);
 }
 
-static struct cc_call *call_new(struct cc *cc, enum cc_endpoint ep, char *path, int64_t prio,
-				cc_done_fn *done, void *owner)
+struct cc_call *cc_call_new(struct cc *cc, enum cc_endpoint ep, char *path, int64_t prio, cc_done_fn *done,
+			    void *owner)
 {
 	struct cc_call *c = xmalloc(sizeof(*c));
 
@@ -133,7 +119,7 @@ static struct cc_call *call_new(struct cc *cc, enum cc_endpoint ep, char *path, 
 	return c;
 }
 
-static void call_enqueue(struct cc_call *c, struct cc_call **ret)
+void cc_call_enqueue(struct cc_call *c, struct cc_call **ret)
 {
 	cc_queue_push(&c->cc->queue, c);
 	if (ret)
@@ -165,8 +151,8 @@ static void call_send(struct cc_call *c)
 	call_url(c, &url);
 
 	const struct http_request rq = {
-		.label = endpoints[c->ep].label,
-		.method = endpoints[c->ep].method,
+		.label = cc_endpoints[c->ep].label,
+		.method = cc_endpoints[c->ep].method,
 		.url = strbuf_str(&url),
 		.headers = headers,
 		.n_headers = ARRAY_SIZE(headers),
@@ -247,7 +233,7 @@ static void stop_key(struct cc *cc, const struct cc_call *c, const struct outcom
 	if (o->retry_after > 0)
 		rates_stop(cc->rates, now_ms + o->retry_after * 1000);
 	log_event(LOG_LEVEL_DEBUG, NULL, NULL, "certcentral: %s was throttled, the key waits",
-		  endpoints[c->ep].label);
+		  cc_endpoints[c->ep].label);
 }
 
 static void learn(struct cc *cc, const struct cc_call *c, const struct outcome *o)
@@ -256,7 +242,8 @@ static void learn(struct cc *cc, const struct cc_call *c, const struct outcome *
 		stop_key(cc, c, o);
 	} else if (o->fault == FAULT_AUTH) {
 		/* An answer to the key of before a reload says nothing about the new one. */
-		if (c->http == cc->http && !cc->blocked) {
+		if (c->http == cc->http && !cc->blocked &&
+		    (o->http_status == 401 || !cc_endpoints[c->ep].own_right)) {
 			cc->blocked = true;
 			cc->blocked_by = *o;
 		}
@@ -302,7 +289,7 @@ static bool take_page(struct cc_call *c, struct cc_decoded *d)
 static bool goes_on(struct cc_call *c, struct cc_decoded *d)
 {
 	if (d->reply.outcome.fault == FAULT_THROTTLED)
-		return c->ep != CC_ORDER && ++c->throttled < THROTTLED_MAX;
+		return strcmp(cc_endpoints[c->ep].method, "POST") != 0 && ++c->throttled < THROTTLED_MAX;
 	if (d->reply.outcome.fault == FAULT_NONE && c->ep == CC_CHANGES)
 		return take_page(c, d);
 	return false;
@@ -425,94 +412,4 @@ bool cc_is_blocked(const struct cc *cc)
 uint64_t cc_request_count(const struct cc *cc)
 {
 	return cc->n_sent;
-}
-
-/* --- endpoints ------------------------------------------------------------------------------------ */
-
-static char *path_of_part(const char *before, const char *part, const char *after)
-{
-	struct strbuf sb = STRBUF_INIT(URL_MAX);
-
-	strbuf_adds(&sb, before);
-	str_percent_encode(&sb, part);
-	strbuf_adds(&sb, after);
-	return strbuf_take(&sb);
-}
-
-/* More than the body can take: six bytes for each one that JSON escapes. */
-static size_t body_bound(const struct cc_order *o)
-{
-	size_t n = 1024 + 6 * (strlen(o->csr) + strlen(o->reference) + strlen(o->dcv_method));
-
-	if (o->payment_method)
-		n += 6 * strlen(o->payment_method);
-	for (size_t i = 0; i < o->n_names; i++)
-		n += 6 * strlen(o->names[i]) + 3;
-	return n;
-}
-
-void cc_order_submit(struct cc *cc, const struct cc_order *o, int64_t prio, cc_done_fn *done, void *owner,
-		     struct cc_call **ret)
-{
-	struct strbuf sb = STRBUF_INIT(body_bound(o));
-	char *path = path_of_part("/order/certificate/", o->product, "");
-	struct cc_call *c = call_new(cc, CC_ORDER, path, prio, done, owner);
-
-	cc_encode_order(o, &sb);
-	assert(strbuf_ok(&sb));
-	c->body_len = sb.len;
-	c->body = strbuf_take(&sb);
-	call_enqueue(c, ret);
-}
-
-void cc_order_find(struct cc *cc, const char *reference, int64_t prio, cc_done_fn *done, void *owner,
-		   struct cc_call **ret)
-{
-	char *path = path_of_part("/order/alternate/", reference, "?limit=1000&offset=0");
-
-	call_enqueue(call_new(cc, CC_FIND, path, prio, done, owner), ret);
-}
-
-static void order_call(struct cc *cc, enum cc_endpoint ep, int64_t order_id, const char *what, int64_t prio,
-		       cc_done_fn *done, void *owner, struct cc_call **ret)
-{
-	char *path = xasprintf("/order/certificate/%lld%s", (long long)order_id, what);
-
-	call_enqueue(call_new(cc, ep, path, prio, done, owner), ret);
-}
-
-void cc_order_info(struct cc *cc, int64_t order_id, int64_t prio, cc_done_fn *done, void *owner,
-		   struct cc_call **ret)
-{
-	order_call(cc, CC_INFO, order_id, "", prio, done, owner, ret);
-}
-
-void cc_dcv_token(struct cc *cc, int64_t order_id, int64_t prio, cc_done_fn *done, void *owner,
-		  struct cc_call **ret)
-{
-	order_call(cc, CC_TOKEN, order_id, "/dcv-random-value", prio, done, owner, ret);
-}
-
-void cc_dcv_check(struct cc *cc, int64_t order_id, int64_t prio, cc_done_fn *done, void *owner,
-		  struct cc_call **ret)
-{
-	order_call(cc, CC_CHECK, order_id, "/check-dcv", prio, done, owner, ret);
-}
-
-void cc_status_changes(struct cc *cc, int64_t minutes, cc_done_fn *done, void *owner, struct cc_call **ret)
-{
-	int64_t m = MAX(1, MIN(minutes, MINUTES_MAX));
-	char *path = xasprintf("/order/certificate/status-changes?minutes=%lld", (long long)m);
-
-	call_enqueue(call_new(cc, CC_CHANGES, path, CC_PRIO_NOW, done, owner), ret);
-}
-
-/* By certificate id: by order id it may still be the certificate before the reissue. pem_all: a named format,
- * the platform's one may be a zip. */
-void cc_download(struct cc *cc, int64_t certificate_id, int64_t prio, cc_done_fn *done, void *owner,
-		 struct cc_call **ret)
-{
-	char *path = xasprintf("/certificate/%lld/download/format/pem_all", (long long)certificate_id);
-
-	call_enqueue(call_new(cc, CC_DOWNLOAD, path, prio, done, owner), ret);
 }

@@ -10,12 +10,23 @@
 
 #include "common/str.h"
 
-#define EP(ep)	 (1u << (ep))
-#define EP_ALL	 0xffu
-#define EP_BY_ID (EP(CC_INFO) | EP(CC_TOKEN) | EP(CC_CHECK) | EP(CC_DOWNLOAD))
+#define EP(ep)	   (1u << (ep))
+#define EP_ALL	   (EP(CC_ENDPOINT_NR) - 1)
+#define EP_POST	   (EP(CC_ORDER) | EP(CC_REISSUE) | EP(CC_DUPLICATE))
+#define EP_ACCOUNT (EP(CC_AUTH_KEYS) | EP(CC_AUTH_KEY) | EP(CC_AUTH_KEY_CREATE))
+#define EP_ADMIN   (EP(CC_REVOKE) | EP(CC_APPROVE))
+/* No id in the path that could be the one that is not found. */
+#define EP_NO_ID (EP(CC_ORDER) | EP(CC_CHANGES) | EP(CC_AUTH_KEY_CREATE))
+#define EP_BY_ID (EP_ALL & ~(EP_NO_ID | EP(CC_FIND)))
 
 #define HINT_URL "check certcentral.url"
 #define HINT_KEY "the API key is not accepted or lacks a right: check certcentral.api_key_file and reload"
+#define HINT_ACCOUNT                                                                                         \
+	"AuthKeys belong to the account: use an API key that is not limited to orders, or give the AuthKey " \
+	"itself in certcentral.auth_key_file"
+#define HINT_ADMIN    "use the API key of an administrator, or do it in the CertCentral console"
+#define HINT_AUTH_KEY "the AuthKey is unknown, inactive or expired: check certcentral.auth_key_id"
+#define HINT_METHOD   "the order has another DCV method"
 
 struct row {
 	const char *code; /* with its tail where the tail matters */
@@ -24,30 +35,53 @@ struct row {
 	const char *hint;
 };
 
-/* A full code is looked for first, then the part before the '|'. */
+/* A full code is looked for first, then the part before the '|'. Of several rows that fit the first counts. */
 static const struct row rows[] = {
 	/* any endpoint */
 	{ "request_limit_exceeded", EP_ALL, FAULT_THROTTLED, NULL },
 	{ "bad_request_format", EP_ALL, FAULT_REFUSED, "the request was malformed: please report this" },
+	{ "access_denied|invalid_api_key", EP_ALL, FAULT_AUTH, HINT_KEY },
+	/* About this one request, not about the key: usually the requester may not approve. */
+	{ "access_denied|invalid_approver", EP_ALL, FAULT_REFUSED,
+	  "the API key's user may not approve this request: another one has to, in the CertCentral console" },
+	{ "access_denied", EP_ACCOUNT, FAULT_AUTH, HINT_ACCOUNT },
+	{ "access_denied", EP_ADMIN, FAULT_AUTH, HINT_ADMIN },
 	{ "access_denied", EP_ALL, FAULT_AUTH, HINT_KEY },
 	{ "unauthorized", EP_ALL, FAULT_AUTH, HINT_KEY },
 	{ "invalid_api_key", EP_ALL, FAULT_AUTH, "this is DigiCert ONE's answer: " HINT_URL " and the key" },
 	{ "not_found|route", EP_ALL, FAULT_CONFIG, HINT_URL },
 	{ "not_found|product", EP_ALL, FAULT_CONFIG, "check the product, and that the account may order it" },
+	{ "not_found|auth_key", EP_POST, FAULT_CONFIG, HINT_AUTH_KEY },
+	{ "not_found|auth_key", EP_ACCOUNT, FAULT_NOT_FOUND,
+	  "check certcentral.auth_key_id, or create one: dvcertctl auth-key create" },
 	/* A bare not_found is a wrong address, but where an id is in the path it may as well be the id. */
-	{ "not_found", EP(CC_ORDER) | EP(CC_CHANGES), FAULT_CONFIG, HINT_URL },
+	{ "not_found", EP_NO_ID, FAULT_CONFIG, HINT_URL },
 	{ "not_found", EP(CC_FIND), FAULT_NONE, NULL },
 	{ "not_found", EP_BY_ID, FAULT_NOT_FOUND, NULL },
-	/* order */
-	{ "auth_key_not_setup", EP_ALL, FAULT_CONFIG, "this product needs an AuthKey in the account" },
+	/* order, reissue, duplicate */
+	{ "auth_key_not_setup", EP_ALL, FAULT_CONFIG,
+	  "the account has no AuthKey: create one (dvcertctl auth-key create), or turn "
+	  "certcentral.instant_issuance off if the product allows it" },
+	{ "invalid_field|auth_key_id", EP_ALL, FAULT_CONFIG, HINT_AUTH_KEY },
+	{ "invalid_field|renewal_of_order_id", EP_ALL, FAULT_REFUSED,
+	  "the order to be renewed is not one of this account's" },
 	{ "ambiguous_product", EP_ALL, FAULT_CONFIG, "name the product exactly" },
 	{ "cert_validity_exceeds_order_validity", EP_ALL, FAULT_CONFIG,
 	  "lower certcentral.max_cert_days or raise certcentral.order_years" },
-	{ "cert_transparency_turned_off_for_account", EP_ALL, FAULT_CONFIG, NULL },
-	{ "csr_invalid_cannot_parse", EP_ALL, FAULT_REFUSED, NULL },
-	{ "caa_check_failed", EP_ALL, FAULT_REFUSED, "allow digicert.com in the CAA records" },
-	/* The records could not be read: DNS may be at fault, so it may pass by itself. */
-	{ "caa_not_found", EP_ALL, FAULT_UNCLEAR, "the CAA records could not be read" },
+	{ "cert_transparency_turned_off_for_account", EP_ALL, FAULT_CONFIG,
+	  "the account may not choose about certificate transparency" },
+	{ "csr_invalid_cannot_parse", EP_ALL, FAULT_REFUSED,
+	  "the CSR was not understood: please report this" },
+	{ "invalid_dns_name_on_duplicate", EP_ALL, FAULT_REFUSED,
+	  "a duplicate has the names of the certificate: reissue it for other names" },
+	{ "invalid_order_status", EP_ALL, FAULT_REFUSED,
+	  "the order is in a state that does not allow this: look at it in the CertCentral console" },
+	/* Nothing was made, and what is wrong is in DNS, where it passes by itself or by a person's hand: so it is the class
+	 * that repeats, ever more slowly. REFUSED would leave the domain to be released by hand after one glitch of a name
+	 * server; UNCLEAR would look for an order that the CA surely did not make and count each try as paid. */
+	{ "caa_check_failed", EP_ALL, FAULT_UNSENT, "allow digicert.com in the CAA records" },
+	{ "caa_not_found", EP_ALL, FAULT_UNSENT,
+	  "the CAA records could not be read: check the name servers, from outside" },
 	/* check-dcv; the last ones are the CA's own library's names for "not proven now" */
 	{ "invalid_dns_txt", EP(CC_CHECK), FAULT_NONE, NULL },
 	{ "file_random_value_not_found", EP(CC_CHECK), FAULT_NONE, NULL },
@@ -55,11 +89,19 @@ static const struct row rows[] = {
 	{ "dns_lookup_timeout", EP(CC_CHECK), FAULT_NONE, NULL },
 	{ "dns_lookup_dnssec_failure", EP(CC_CHECK), FAULT_NONE, "the DNSSEC chain is broken" },
 	{ "mpic_corroboration_error", EP(CC_CHECK), FAULT_NONE,
-	  "not all of the CA's vantage points see the value: open port 80 to the world" },
+	  "not all of the CA's vantage points see the value: open port 80, or all name servers, to the "
+	  "world" },
 	{ "random_value_expired", EP(CC_CHECK), FAULT_NONE, "the value must be fetched anew" },
-	{ "invalid_dns_method", EP(CC_CHECK), FAULT_REFUSED, "the order has another DCV method" },
+	{ "invalid_dns_method", EP_ALL, FAULT_REFUSED, HINT_METHOD },
 	/* status-changes */
 	{ "time_frame_too_long", EP(CC_CHANGES), FAULT_REFUSED, NULL },
+	/* requests */
+	{ "invalid_request_status", EP_ALL, FAULT_REFUSED, "the request has been settled already" },
+	/* AuthKeys */
+	{ "auth_key_exists_for_account", EP_ALL, FAULT_REFUSED,
+	  "the account has an AuthKey that never expires already: dvcertctl auth-key show" },
+	{ "multiple_auth_keys", EP_ALL, FAULT_CONFIG,
+	  "the account has several AuthKeys: set certcentral.auth_key_id" },
 };
 
 /* What an error document says. code and message are borrowed from the document; NULL when absent. */
@@ -157,9 +199,9 @@ static void code_to_show(const struct said *said, int http_status, char *out, si
 		(void)snprintf(out, out_len, "http_%d", http_status);
 }
 
-/* The sentence for people, from whatever the answer has. */
-static void message_to_show(const struct said *said, const struct http_result *http, char *out,
-			    size_t out_len)
+/* The sentence for people, from whatever the answer has; its raw body only where it cannot hold a secret. */
+static void message_to_show(enum cc_endpoint ep, const struct said *said, const struct http_result *http,
+			    char *out, size_t out_len)
 {
 	char text[CC_TEXT_MAX + 1];
 	char code[CC_TEXT_MAX + 1] = "";
@@ -178,6 +220,8 @@ static void message_to_show(const struct said *said, const struct http_result *h
 		}
 	} else if (http->body_len == 0) {
 		(void)snprintf(out, out_len, "empty body");
+	} else if (cc_endpoint_is_secret(ep)) {
+		(void)snprintf(out, out_len, "no error document");
 	} else {
 		char start[81];
 
@@ -223,16 +267,17 @@ static bool looks_like_page(const struct http_result *http)
 
 static enum fault fault_of_404(enum cc_endpoint ep, const struct http_result *http)
 {
-	switch (ep) {
-	case CC_ORDER:
-	case CC_CHANGES: return FAULT_CONFIG;
-	case CC_FIND: return looks_like_page(http) ? FAULT_UNCLEAR : FAULT_NONE;
-	case CC_INFO:
-	case CC_TOKEN:
-	case CC_CHECK:
-	case CC_DOWNLOAD: return looks_like_page(http) ? FAULT_UNCLEAR : FAULT_NOT_FOUND;
-	}
-	return FAULT_UNCLEAR;
+	if (EP(ep) & EP_NO_ID)
+		return FAULT_CONFIG;
+	if (looks_like_page(http))
+		return FAULT_UNCLEAR;
+	return ep == CC_FIND ? FAULT_NONE : FAULT_NOT_FOUND;
+}
+
+/* "AuthKey inactive, expired, absent" is an error of the order, but its name is not documented. */
+static bool is_about_auth_key(enum cc_endpoint ep, const struct said *said)
+{
+	return (EP(ep) & EP_POST) && said->code && strcasestr(said->code, "auth_key");
 }
 
 static enum fault fault_of_status(enum cc_endpoint ep, const struct http_result *http)
@@ -265,17 +310,36 @@ static enum fault decide(enum cc_endpoint ep, const struct http_result *http, co
 	if (ep == CC_ORDER && (http->status == 400 || http->status == 409 || http->status == 422) &&
 	    says_duplicate(said, http->status))
 		return FAULT_DUPLICATE;
+	if (http->status != 403 && http->status != 409 && is_about_auth_key(ep, said))
+		return FAULT_CONFIG;
 	return fault_of_status(ep, http);
 }
 
-static const char *hint_for(enum fault fault, const struct said *said, const struct http_result *http)
+static const char *hint_of_auth(enum cc_endpoint ep, int status)
+{
+	if (status != 403)
+		return HINT_KEY;
+	if (EP(ep) & EP_ACCOUNT)
+		return HINT_ACCOUNT;
+	return EP(ep) & EP_ADMIN ? HINT_ADMIN : HINT_KEY;
+}
+
+static const char *hint_of_config(enum cc_endpoint ep, int status, const struct said *said)
+{
+	if (status == 407)
+		return "the proxy wants a password";
+	return is_about_auth_key(ep, said) ? HINT_AUTH_KEY : HINT_URL;
+}
+
+static const char *hint_for(enum cc_endpoint ep, enum fault fault, const struct said *said,
+			    const struct http_result *http)
 {
 	if (said->row && said->row->fault == fault)
 		return said->row->hint;
 	if (fault == FAULT_AUTH)
-		return HINT_KEY;
+		return hint_of_auth(ep, http->status);
 	if (fault == FAULT_CONFIG)
-		return http->status == 407 ? "the proxy wants a password" : HINT_URL;
+		return hint_of_config(ep, http->status, said);
 	if (http->status >= 300 && http->status < 400)
 		return "redirects are never followed: " HINT_URL;
 	return NULL;
@@ -297,10 +361,10 @@ void cc_problem(enum cc_endpoint ep, const struct http_result *http, int64_t now
 		hear(ep, j, &said);
 
 	enum fault fault = decide(ep, http, &said);
-	const char *hint = hint_for(fault, &said, http);
+	const char *hint = hint_for(ep, fault, &said, http);
 
 	code_to_show(&said, http->status, code, sizeof(code));
-	message_to_show(&said, http, text, sizeof(text));
+	message_to_show(ep, &said, http, text, sizeof(text));
 	if (ep == CC_FIND && fault == FAULT_NONE)
 		*ret = (struct outcome)OUTCOME_OK;
 	else
@@ -308,6 +372,8 @@ void cc_problem(enum cc_endpoint ep, const struct http_result *http, int64_t now
 				  hint ? "; " : "", hint ? hint : "");
 	ret->http_status = http->status;
 	ret->retry_after = http_retry_after(http->retry_after, now);
+	if (cc_endpoint_is_secret(ep))
+		json_wipe(j);
 }
 
 bool cc_problem_in_success(const struct json *j, int http_status, struct outcome *ret)
@@ -321,7 +387,7 @@ bool cc_problem_in_success(const struct json *j, int http_status, struct outcome
 		return false;
 	hear(CC_ORDER, j, &said);
 	code_to_show(&said, http_status, code, sizeof(code));
-	message_to_show(&said, &http, text, sizeof(text));
+	message_to_show(CC_ORDER, &said, &http, text, sizeof(text));
 	(void)outcome_set(ret, FAULT_UNCLEAR, code, "CertCentral answered %d with an error: %s", http_status,
 			  text);
 	return true;

@@ -8,7 +8,7 @@
 
 enum fault {
 	FAULT_NONE,
-	FAULT_UNSENT,	 /* the request never left us (no route, refused, TLS, DNS): safe to repeat */
+	FAULT_UNSENT,	 /* never left us (no route, TLS, DNS), or surely not taken but it may pass: repeat */
 	FAULT_UNCLEAR,	 /* time-out, dropped connection, 5xx, garbage: it may have taken effect */
 	FAULT_THROTTLED, /* 429: not processed; everything of this key waits */
 	FAULT_REFUSED,	 /* final for this input: repeating it cannot help */

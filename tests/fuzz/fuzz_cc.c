@@ -29,6 +29,20 @@ static void check_token(const char *s)
 		CHECK(isalnum((unsigned char)*s) || *s == '-' || *s == '_');
 }
 
+static void check_lists(const struct cc_reply *r)
+{
+	for (size_t i = 0; i < r->n_certs; i++) {
+		CHECK(r->certs[i].certificate_id >= 0 && r->certs[i].status < CC_STATUS_NR);
+		check_token(r->certs[i].serial);
+	}
+	for (size_t i = 0; i < r->n_auth_keys; i++) {
+		CHECK(r->auth_keys[i].id && r->auth_keys[i].id[0]);
+		check_line(r->auth_keys[i].id, 128);
+		check_line(r->auth_keys[i].status_word, 64);
+		CHECK(!r->auth_keys[i].secret || secret_len(r->auth_keys[i].secret) > 0);
+	}
+}
+
 static void check_reply(const struct cc_reply *r)
 {
 	check_line(r->outcome.code, OUTCOME_CODE_MAX - 1);
@@ -41,9 +55,14 @@ static void check_reply(const struct cc_reply *r)
 	check_token(r->dcv_token);
 	for (size_t i = 0; i < r->n_entries; i++)
 		CHECK(r->entries[i].order_id > 0 && r->entries[i].certificate_id >= 0);
+	check_line(r->cert_status_word, 64);
+	check_line(r->dcv_method, 64);
+	CHECK(r->cert_status < CC_STATUS_NR && r->request_id >= 0 && r->renewed_order_id >= 0);
+	check_lists(r);
 	CHECK(!r->pem || (strlen(r->pem) == r->pem_len && !strchr(r->pem, '\r')));
 	if (r->outcome.fault != FAULT_NONE)
-		CHECK(!r->validated && !r->dcv_token && !r->pem && r->n_entries == 0 && r->order_id == 0);
+		CHECK(!r->validated && !r->dcv_token && !r->pem && r->n_entries == 0 && r->order_id == 0 &&
+		      r->n_certs == 0 && r->n_auth_keys == 0 && r->request_id == 0 && !r->needs_approval);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -55,7 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	_cleanup_free_ char *body = xmalloc(size - 3 + 1);
 	int status = 100 + (data[1] * 256 + data[2]) % 500;
-	enum cc_endpoint ep = (enum cc_endpoint)(data[0] % (CC_DOWNLOAD + 1));
+	enum cc_endpoint ep = (enum cc_endpoint)(data[0] % CC_ENDPOINT_NR);
 
 	memcpy(body, data + 3, size - 3);
 

@@ -530,6 +530,26 @@ static void test_write_respects_cap(void **state)
 	assert_string_equal(strbuf_str(&sb), "x=null");
 }
 
+/* Short strings live inside json-c's object, long ones beside it. */
+static void test_wipe(void **state)
+{
+	static const char text[] =
+		"{\"a\":\"secret\",\"b\":[{\"c\":\"a secret that is longer than what json-c keeps "
+		"inside its object\"},null,7,true],\"d\":{}}";
+	_cleanup_(json_freep) struct json *j = parse(text);
+	const char *a = json_str(json_get(j, "a"));
+	const char *c = json_str(json_get(json_arr_at(json_get(j, "b"), 0), "c"));
+	size_t a_len = strlen(a), c_len = strlen(c);
+
+	(void)state;
+	json_wipe(j);
+	for (size_t i = 0; i < a_len; i++)
+		assert_int_equal(a[i], 0);
+	for (size_t i = 0; i < c_len; i++)
+		assert_int_equal(c[i], 0);
+	json_wipe(NULL);
+}
+
 static void test_free_null(void **state)
 {
 	(void)state;
@@ -558,6 +578,7 @@ int main(void)
 		cmocka_unit_test(test_every_character_round_trips),
 		cmocka_unit_test(test_pretty),
 		cmocka_unit_test(test_write_respects_cap),
+		cmocka_unit_test(test_wipe),
 		cmocka_unit_test(test_free_null),
 	};
 
