@@ -322,6 +322,7 @@ SETTINGS = {
     "lists": "plain", "revoke_approval": "skippable", "approver": "anyone", "key_role": "admin", "key_scope": "all",
     "use_auth_key": "new", "auth_keys": "several", "order_valid_till": "shown", "instant_reissue": "no",
     "method_value": "new", "csr_spelling": "posted", "token_days": 30,
+    "revocation": "both", "revocation_life_s": 21600,
 }  # fmt: skip
 
 
@@ -1656,6 +1657,7 @@ def test_admin_settings(box):
         "lists": "primary", "revoke_approval": "always", "approver": "other", "key_role": "user",
         "key_scope": "orders", "use_auth_key": "old", "auth_keys": "one", "order_valid_till": "absent",
         "instant_reissue": "yes", "method_value": "same", "csr_spelling": "body", "token_days": 2,
+        "revocation": "garbage", "revocation_life_s": 1,
         "rates": [{"requests": 1000, "per_s": 1}],
     }  # fmt: skip
     assert set(new) == {*SETTINGS, "rates"}

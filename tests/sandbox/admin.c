@@ -121,7 +121,7 @@ static int act(struct sandbox *sb, struct order *o, const char *action, struct r
 			return reply_error(rp, 400, "invalid_field|action",
 					   "The order has no certificate, or a reissue is pending.");
 		if (!strcmp(action, "revoke"))
-			certificates_revoke(sb, o, NULL);
+			certificates_revoke(sb, o, NULL, NULL);
 		else
 			certificates_reissue_by_console(sb, o);
 	} else {

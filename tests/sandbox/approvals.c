@@ -69,7 +69,7 @@ static void approve(struct sandbox *sb, struct approval *a)
 		orders_issue_if_due(sb, o);
 		break;
 	case APPROVAL_DUPLICATE: certificates_issue(sb, a->subject); break;
-	case APPROVAL_REVOKE: certificates_revoke(sb, o, a->subject); break;
+	case APPROVAL_REVOKE: certificates_revoke(sb, o, a->subject, a->reason); break;
 	}
 }
 
@@ -166,6 +166,17 @@ static struct json *revocation_json(const struct approval *a)
 	return j;
 }
 
+/* The reasons that may be given; NULL for any other, and for none. */
+static const char *reason_literal(const char *word)
+{
+	static const char *const reasons[] = { "unspecified", "keyCompromise", "affiliationChanged",
+					       "superseded", "cessationOfOperation" };
+	for (size_t i = 0; word && i < ARRAY_SIZE(reasons); i++)
+		if (!strcmp(word, reasons[i]))
+			return reasons[i];
+	return NULL;
+}
+
 /* The samples say `comments`, the table says `comment`: both are taken. */
 static struct json *revocation_body(const struct request *rq, struct reply *rp)
 {
@@ -175,16 +186,11 @@ static struct json *revocation_body(const struct request *rq, struct reply *rp)
 		{ "revocation_reason", JSON_STRING, false },
 		{ "skip_approval", JSON_BOOL, false },
 	};
-	static const char *const reasons[] = { "unspecified", "keyCompromise", "affiliationChanged",
-					       "superseded", "cessationOfOperation" };
 	_cleanup_(json_freep) struct json *body = fields_body(rq, rp);
 	if (!body || fields_check(body, "", known, ARRAY_SIZE(known), rp) < 0)
 		return NULL;
 	const char *reason = json_str(json_get(body, "revocation_reason"));
-	for (size_t i = 0; reason && i < ARRAY_SIZE(reasons); i++)
-		if (!strcmp(reason, reasons[i]))
-			reason = NULL;
-	if (reason) {
+	if (reason && !reason_literal(reason)) {
 		(void)reply_error(rp, 400, "invalid_field|revocation_reason",
 				  "'%s' is no reason that may be given.", reason);
 		return NULL;
@@ -211,6 +217,7 @@ static void revoke_or_ask(struct sandbox *sb, struct order *o, struct certificat
 	/* Older: "this step is required and cannot be skipped". Newer: an administrator's key can. */
 	skip = skip && !sb->set.revoke_approval_always && !sb->set.role_user;
 	struct approval *a = approvals_add(sb, o, c, APPROVAL_REVOKE, true, comments);
+	a->reason = reason_literal(json_str(json_get(body, "revocation_reason")));
 	if (skip) {
 		approvals_settle(sb, a, true);
 		reply_bytes(rp, 204, "application/json", "", 0);

@@ -32,6 +32,7 @@ struct ca {
 	EVP_PKEY *intermediate_key;
 	char *root_pem;
 	char *intermediate_pem;
+	char *pki_url; /* NULL = none */
 };
 
 static const char INTERMEDIATE_CN[] = "dvcert-sandbox TLS ECC P256 CA1";
@@ -237,7 +238,24 @@ void ca_free(struct ca *ca)
 	EVP_PKEY_free(ca->intermediate_key);
 	free(ca->root_pem);
 	free(ca->intermediate_pem);
+	free(ca->pki_url);
 	free(ca);
+}
+
+void ca_set_pki_url(struct ca *ca, const char *url)
+{
+	free(ca->pki_url);
+	ca->pki_url = xstrdup(url);
+}
+
+X509 *ca_intermediate_cert(const struct ca *ca)
+{
+	return ca->intermediate;
+}
+
+EVP_PKEY *ca_intermediate_key(const struct ca *ca)
+{
+	return ca->intermediate_key;
 }
 
 const char *ca_root_pem(const struct ca *ca)
@@ -297,6 +315,16 @@ static void add_leaf_extensions(X509 *x, X509 *issuer, const struct ca_request *
 	add_ext(x, issuer, NID_basic_constraints, req->make_ca ? "critical,CA:TRUE" : "critical,CA:FALSE");
 }
 
+static void add_pki_urls(const struct ca *ca, X509 *x, X509 *issuer)
+{
+	if (!ca->pki_url)
+		return;
+	_cleanup_free_ char *ocsp = xasprintf("OCSP;URI:%s/ocsp", ca->pki_url);
+	_cleanup_free_ char *crl = xasprintf("URI:%s/crl/%s", ca->pki_url, CA_CRL_NAME);
+	add_ext(x, issuer, NID_info_access, ocsp);
+	add_ext(x, issuer, NID_crl_distribution_points, crl);
+}
+
 static void describe(X509 *x, const struct ca_request *req, struct ca_cert *ret)
 {
 	BIGNUM *bn = ASN1_INTEGER_to_BN(X509_get0_serialNumber(x), NULL);
@@ -327,6 +355,7 @@ void ca_issue(const struct ca *ca, const struct ca_request *req, struct ca_cert 
 	X509 *issuer = stranger ? x : ca->intermediate;
 	must(X509_set_issuer_name(x, X509_get_subject_name(issuer)) == 1);
 	add_leaf_extensions(x, issuer, req, have_cn);
+	add_pki_urls(ca, x, issuer);
 	_cleanup_(EVP_PKEY_freep) EVP_PKEY *thrown = stranger ? new_key() : NULL;
 	const EVP_MD *md = EVP_get_digestbyname(req->hash);
 	must(md && X509_sign(x, thrown ? thrown : ca->intermediate_key, md) > 0);

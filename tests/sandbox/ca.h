@@ -8,6 +8,7 @@
 
 struct ca;
 struct evp_pkey_st;
+struct x509_st;
 
 #define CA_SERIAL_HEX_MAX 42
 
@@ -39,6 +40,14 @@ struct ca_cert {
 /* Loads root and intermediate from the open directory, or makes them when ca.pem is not there. */
 int ca_open(int dirfd, int64_t now, struct ca **ret, struct err *reterr) _must_check_;
 void ca_free(struct ca *ca);
+
+/* From now on certificates name URL/ocsp and URL/crl/CA_CRL_NAME. To be called before the first is issued. */
+#define CA_CRL_NAME "intermediate.crl"
+void ca_set_pki_url(struct ca *ca, const char *url);
+
+/* Who signs OCSP answers and CRLs; both are borrowed. */
+struct x509_st *ca_intermediate_cert(const struct ca *ca);
+struct evp_pkey_st *ca_intermediate_key(const struct ca *ca);
 
 const char *ca_root_pem(const struct ca *ca);
 const char *ca_intermediate_pem(const struct ca *ca);

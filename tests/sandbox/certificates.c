@@ -169,15 +169,17 @@ bool certificates_revoked(const struct sandbox *sb, const struct certificate *c)
 	return c->revoked_at && sbx_now(sb) >= c->revoked_at;
 }
 
-void certificates_revoke(struct sandbox *sb, struct order *o, struct certificate *c)
+void certificates_revoke(struct sandbox *sb, struct order *o, struct certificate *c, const char *reason)
 {
 	bool good_left = false;
 	for (size_t i = 0; i < o->n_certificates; i++) {
 		struct certificate *one = o->certificates[i];
 		if (!one->issued_at)
 			continue;
-		if ((!c || c == one) && !certificates_revoked(sb, one))
+		if ((!c || c == one) && !certificates_revoked(sb, one)) {
 			one->revoked_at = sbx_now(sb);
+			one->revoked_reason = reason;
+		}
 		good_left = good_left || !certificates_revoked(sb, one);
 	}
 	if (!good_left)

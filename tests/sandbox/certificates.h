@@ -20,8 +20,8 @@ struct certificate *certificates_get(struct sandbox *sb, const char *id, struct 
 struct certificate *certificates_get_issued(struct sandbox *sb, const char *id_or_serial, struct reply *rp);
 bool certificates_revoked(const struct sandbox *sb, const struct certificate *c);
 /* Revokes one certificate, or with c NULL all of the order and the order itself. The order is revoked
- * also when its last good certificate is. */
-void certificates_revoke(struct sandbox *sb, struct order *o, struct certificate *c);
+ * also when its last good certificate is. reason: CertCentral's word, a literal; NULL = none. */
+void certificates_revoke(struct sandbox *sb, struct order *o, struct certificate *c, const char *reason);
 size_t certificates_count(const struct order *o, enum certificate_kind kind); /* issued ones */
 /* [{"subject_common_name","pem"}]: leaf, intermediate, root. */
 struct json *certificates_chain_json(const struct sandbox *sb, const struct certificate *c);

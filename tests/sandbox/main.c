@@ -96,51 +96,81 @@ static int open_dir(struct sandbox *sb, const struct options *o, struct err *ret
 	return load_scutum(sb, o, reterr);
 }
 
-static int open_socket(const struct options *o, struct err *reterr)
+static int open_socket(const char *option, const struct sockaddr_storage *addr, socklen_t len,
+		       struct err *reterr)
 {
-	_cleanup_close_ int fd = socket(o->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	_cleanup_close_ int fd = socket(addr->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return err_set_errno(reterr, -errno, "socket");
 	int on = 1;
 	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (bind(fd, (const struct sockaddr *)(const void *)&o->addr, o->addr_len) < 0 || listen(fd, 128) < 0)
-		return err_set_errno(reterr, -errno, "cannot listen on the address of --listen");
+	if (bind(fd, (const struct sockaddr *)(const void *)addr, len) < 0 || listen(fd, 128) < 0)
+		return err_set_errno(reterr, -errno, "cannot listen on the address of --%s", option);
 	return TAKE_FD(fd);
 }
 
-static void say_ready(int fd, const struct options *o)
+/* "127.0.0.1:9443" of a listening socket. */
+static char *address_of(int fd)
 {
 	struct sockaddr_storage at = { 0 };
 	socklen_t len = sizeof(at);
 	char host[INET6_ADDRSTRLEN] = "";
-	unsigned port = 0;
 	(void)getsockname(fd, (struct sockaddr *)(void *)&at, &len);
 	if (at.ss_family == AF_INET6) {
 		const struct sockaddr_in6 *in = (const struct sockaddr_in6 *)(const void *)&at;
 		(void)inet_ntop(AF_INET6, &in->sin6_addr, host, sizeof(host));
-		port = ntohs(in->sin6_port);
-		printf("dvcert-sandbox: ready on https://[%s]:%u (dir %s)\n", host, port, o->dir);
-	} else {
-		const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)&at;
-		(void)inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
-		port = ntohs(in->sin_port);
-		printf("dvcert-sandbox: ready on https://%s:%u (dir %s)\n", host, port, o->dir);
+		return xasprintf("[%s]:%u", host, (unsigned)ntohs(in->sin6_port));
 	}
+	const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)&at;
+	(void)inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
+	return xasprintf("%s:%u", host, (unsigned)ntohs(in->sin_port));
+}
+
+static void say_ready(int fd, const struct options *o)
+{
+	_cleanup_free_ char *address = address_of(fd);
+	printf("dvcert-sandbox: ready on https://%s (dir %s)\n", address, o->dir);
 	fflush(stdout);
+}
+
+/* Before anything is issued, because certificates name the address. */
+static int start_plain(struct sandbox *sb, const struct options *o, struct server **ret, struct err *reterr)
+{
+	if (!o->pki_addr_len)
+		return 0;
+	int fd = open_socket("pki-http", &o->pki_addr, o->pki_addr_len, reterr);
+	if (fd < 0)
+		return fd;
+	_cleanup_free_ char *address = address_of(fd);
+	_cleanup_free_ char *url = xasprintf("http://%s", address);
+	ca_set_pki_url(sb->ca, url);
+	return server_start(sb, fd, NULL, NULL, ret, reterr);
+}
+
+static int start_tls(struct sandbox *sb, int fd, struct server **ret, struct err *reterr)
+{
+	_cleanup_free_ char *cert = NULL;
+	_cleanup_wipe_ char *key = NULL;
+	ca_server_identity(sb->ca, clock_now(), &cert, &key);
+	return server_start(sb, fd, cert, key, ret, reterr);
 }
 
 static int serve(struct sandbox *sb, const struct options *o, const sigset_t *signals, struct err *reterr)
 {
-	int fd = open_socket(o, reterr);
+	struct server *server = NULL, *plain = NULL;
+	int fd = open_socket("listen", &o->addr, o->addr_len, reterr);
 	if (fd < 0)
 		return fd;
-	_cleanup_free_ char *cert = NULL;
-	_cleanup_wipe_ char *key = NULL;
-	ca_server_identity(sb->ca, clock_now(), &cert, &key);
-	struct server *server = NULL;
-	int r = server_start(sb, fd, cert, key, &server, reterr);
-	if (r < 0)
+	int r = start_plain(sb, o, &plain, reterr);
+	if (r < 0) {
+		close(fd);
 		return r;
+	}
+	r = start_tls(sb, fd, &server, reterr);
+	if (r < 0) {
+		server_stop(plain);
+		return r;
+	}
 	pthread_t worker;
 	r = -pthread_create(&worker, NULL, worker_run, sb);
 	if (r == 0) {
@@ -150,6 +180,7 @@ static int serve(struct sandbox *sb, const struct options *o, const sigset_t *si
 	}
 	sbx_stop(sb);
 	server_stop(server);
+	server_stop(plain);
 	if (r < 0)
 		return err_set_errno(reterr, r, "cannot start a thread");
 	(void)pthread_join(worker, NULL);

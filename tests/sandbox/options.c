@@ -13,6 +13,7 @@
 
 enum {
 	OPT_LISTEN = 256,
+	OPT_PKI_HTTP,
 	OPT_DIR,
 	OPT_HTTP_PORT,
 	OPT_HTTPS_PORT,
@@ -36,6 +37,7 @@ enum {
 
 static const struct option long_options[] = {
 	{ "listen", required_argument, NULL, OPT_LISTEN },
+	{ "pki-http", required_argument, NULL, OPT_PKI_HTTP },
 	{ "dir", required_argument, NULL, OPT_DIR },
 	{ "http-port", required_argument, NULL, OPT_HTTP_PORT },
 	{ "https-port", required_argument, NULL, OPT_HTTPS_PORT },
@@ -64,6 +66,7 @@ static const char help_text[] =
 	"\n"
 	"  --dir DIR               ca.pem, api-key, scutum-api-key and the CA's keys; made if absent\n"
 	"  --listen ADDR:PORT      HTTPS on a loopback address, port 0 = any (127.0.0.1:9443)\n"
+	"  --pki-http ADDR:PORT    OCSP and CRLs over plain HTTP, named in what is issued (none)\n"
 	"  --http-port P           validation fetches http://NAME/ from 127.0.0.1:P (80)\n"
 	"  --https-port P          where redirects to https://NAME/ lead (443)\n"
 	"  --dns ADDR:PORT         server to ask for proofs in DNS (nobody looks there)\n"
@@ -97,40 +100,41 @@ static enum options_result _printf_(1, 2) complain(const char *fmt, ...)
 	return OPTIONS_USAGE;
 }
 
-static bool set_ipv4(struct options *o, const char *host, uint16_t port)
+static bool set_ipv4(const char *host, uint16_t port, struct sockaddr_storage *ret, socklen_t *ret_len)
 {
 	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(port) };
 	if (inet_pton(AF_INET, host, &in.sin_addr) != 1 || ntohl(in.sin_addr.s_addr) >> 24 != 127)
 		return false;
-	memcpy(&o->addr, &in, sizeof(in));
-	o->addr_len = sizeof(in);
+	memcpy(ret, &in, sizeof(in));
+	*ret_len = sizeof(in);
 	return true;
 }
 
-static bool set_ipv6(struct options *o, const char *host, uint16_t port)
+static bool set_ipv6(const char *host, uint16_t port, struct sockaddr_storage *ret, socklen_t *ret_len)
 {
 	struct sockaddr_in6 in = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
 	if (inet_pton(AF_INET6, host, &in.sin6_addr) != 1 || !IN6_IS_ADDR_LOOPBACK(&in.sin6_addr))
 		return false;
-	memcpy(&o->addr, &in, sizeof(in));
-	o->addr_len = sizeof(in);
+	memcpy(ret, &in, sizeof(in));
+	*ret_len = sizeof(in);
 	return true;
 }
 
-static enum options_result set_listen(struct options *o, const char *text)
+static enum options_result set_address(const char *name, const char *text, struct sockaddr_storage *ret,
+				       socklen_t *ret_len)
 {
 	const char *colon = strrchr(text, ':');
 	uint64_t port = 0;
 	if (!colon || str_parse_u64(colon + 1, &port) < 0 || port > 65535)
-		return complain("--listen takes ADDR:PORT, not '%s'", text);
+		return complain("--%s takes ADDR:PORT, not '%s'", name, text);
 	size_t len = (size_t)(colon - text);
 	bool bracketed = len > 2 && text[0] == '[' && text[len - 1] == ']';
 	_cleanup_free_ char *host = bracketed ? xstrndup(text + 1, len - 2) : xstrndup(text, len);
-	if (bracketed ? !set_ipv6(o, host, (uint16_t)port) : !set_ipv4(o, host, (uint16_t)port))
-		return complain(
-			"--listen %s: must be a loopback address (127.x.x.x or [::1]); whoever reaches "
-			"this server gets certificates and can steer it",
-			text);
+	if (bracketed ? !set_ipv6(host, (uint16_t)port, ret, ret_len)
+		      : !set_ipv4(host, (uint16_t)port, ret, ret_len))
+		return complain("--%s %s: must be a loopback address (127.x.x.x or [::1]); whoever reaches "
+				"this server gets certificates and can steer it",
+				name, text);
 	return OPTIONS_RUN;
 }
 
@@ -252,7 +256,8 @@ static enum options_result handle(int opt, struct options *o, struct sandbox *sb
 		settings_print(stdout);
 		return OPTIONS_DONE;
 	case OPT_VERSION: puts("dvcert-sandbox " DVCERT_VERSION); return OPTIONS_DONE;
-	case OPT_LISTEN: return set_listen(o, optarg);
+	case OPT_LISTEN: return set_address("listen", optarg, &o->addr, &o->addr_len);
+	case OPT_PKI_HTTP: return set_address("pki-http", optarg, &o->pki_addr, &o->pki_addr_len);
 	case OPT_DIR: replace(&o->dir, optarg); return OPTIONS_RUN;
 	case OPT_API_KEY_FILE: replace(&o->api_key_file, optarg); return OPTIONS_RUN;
 	case OPT_SCUTUM: return add_scutum(o, optarg);
@@ -277,7 +282,7 @@ enum options_result options_parse(int argc, char **argv, struct options *o, stru
 		return complain("unexpected argument '%s'", argv[optind]);
 	if (!o->dir)
 		return complain("--dir DIR is needed");
-	if (!o->addr_len && set_listen(o, "127.0.0.1:9443") != OPTIONS_RUN)
+	if (!o->addr_len && set_address("listen", "127.0.0.1:9443", &o->addr, &o->addr_len) != OPTIONS_RUN)
 		return OPTIONS_USAGE;
 	if (!rates_said) {
 		(void)!rates_add(&sb->rates, 100, 5);

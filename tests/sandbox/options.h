@@ -11,6 +11,8 @@
 struct options {
 	struct sockaddr_storage addr;
 	socklen_t addr_len;
+	struct sockaddr_storage pki_addr; /* plain HTTP for OCSP and CRLs */
+	socklen_t pki_addr_len;		  /* 0 = none */
 	char *dir;
 	char *api_key_file; /* NULL = DIR/api-key */
 	char **scutum;	    /* HOST:ID:KEYFILE */

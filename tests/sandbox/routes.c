@@ -11,6 +11,7 @@
 #include "tests/sandbox/dcv.h"
 #include "tests/sandbox/download.h"
 #include "tests/sandbox/orders.h"
+#include "tests/sandbox/revoked.h"
 #include "tests/sandbox/scutum.h"
 
 typedef void handler_fn(struct sandbox *sb, const struct request *rq, struct reply *rp);
@@ -52,6 +53,12 @@ static const struct route routes[] = {
 	{ NULL, "/api/v1/update_cert", SBX_SCUTUM, scutum_update },
 };
 
+static const struct route plain_routes[] = {
+	{ "GET", "/ocsp/*", SBX_OCSP, revoked_answer_ocsp },
+	{ "POST", "/ocsp", SBX_OCSP, revoked_answer_ocsp },
+	{ "GET", "/crl/*", SBX_CRL, revoked_answer_crl },
+};
+
 static bool path_matches(struct request *rq, const char *pattern)
 {
 	size_t n_args = 0;
@@ -73,12 +80,12 @@ static bool path_matches(struct request *rq, const char *pattern)
 	return false;
 }
 
-static const struct route *find_route(struct request *rq)
+static const struct route *find_route(const struct route *table, size_t n, struct request *rq)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(routes); i++)
-		if ((!routes[i].method || !strcmp(routes[i].method, rq->method)) &&
-		    path_matches(rq, routes[i].pattern))
-			return &routes[i];
+	for (size_t i = 0; i < n && !rq->broken; i++)
+		if ((!table[i].method || !strcmp(table[i].method, rq->method)) &&
+		    path_matches(rq, table[i].pattern))
+			return &table[i];
 	return NULL;
 }
 
@@ -184,13 +191,8 @@ static void spoil(const struct request *rq, struct reply *rp)
 	}
 }
 
-void routes_answer(struct sandbox *sb, struct request *rq, struct reply *rp)
+static void answer(struct sandbox *sb, const struct route *route, struct request *rq, struct reply *rp)
 {
-	if (rq->n_segments > 0 && !strcmp(rq->segment[0], "sandbox")) {
-		admin_answer(sb, rq, rp);
-		return;
-	}
-	const struct route *route = rq->broken ? NULL : find_route(rq);
 	enum sbx_endpoint ep = route ? route->endpoint : SBX_OTHER;
 	bool admitted = false;
 	int64_t number = admit(sb, rq, ep, &admitted);
@@ -208,4 +210,17 @@ void routes_answer(struct sandbox *sb, struct request *rq, struct reply *rp)
 		spoil(rq, rp);
 	}
 	record_end(sb, number, rq, ep, rp);
+}
+
+void routes_answer(struct sandbox *sb, struct request *rq, struct reply *rp)
+{
+	if (rq->n_segments > 0 && !strcmp(rq->segment[0], "sandbox"))
+		admin_answer(sb, rq, rp);
+	else
+		answer(sb, find_route(routes, ARRAY_SIZE(routes), rq), rq, rp);
+}
+
+void routes_answer_plain(struct sandbox *sb, struct request *rq, struct reply *rp)
+{
+	answer(sb, find_route(plain_routes, ARRAY_SIZE(plain_routes), rq), rq, rp);
 }

@@ -6,4 +6,7 @@
 #include "tests/sandbox/request.h"
 #include "tests/sandbox/state.h"
 
+/* The HTTPS side: CertCentral, Scutum, the admin endpoint. */
 void routes_answer(struct sandbox *sb, struct request *rq, struct reply *rp);
+/* The plain side, for everybody: OCSP and CRLs. */
+void routes_answer_plain(struct sandbox *sb, struct request *rq, struct reply *rp);

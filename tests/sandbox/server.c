@@ -13,6 +13,8 @@
 
 struct server {
 	struct MHD_Daemon *mhd;
+	struct sandbox *sandbox;
+	bool plain;
 };
 
 /* One request on its way in. */
@@ -127,7 +129,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *con, const c
 {
 	(void)url;
 	(void)version;
-	struct sandbox *sb = cls;
+	struct server *s = cls;
 	struct exchange *ex = *con_cls;
 	if (!ex)
 		return MHD_NO;
@@ -141,7 +143,10 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *con, const c
 		return MHD_YES;
 	}
 	struct reply rp = { 0 };
-	routes_answer(sb, &ex->rq, &rp);
+	if (s->plain)
+		routes_answer_plain(s->sandbox, &ex->rq, &rp);
+	else
+		routes_answer(s->sandbox, &ex->rq, &rp);
 	return send_reply(con, &rp);
 }
 
@@ -165,17 +170,20 @@ int server_start(struct sandbox *sb, int listen_fd, const char *cert_pem, const 
 		{ MHD_OPTION_CONNECTION_TIMEOUT, IDLE_TIMEOUT_S, NULL },
 		{ MHD_OPTION_END, 0, NULL },
 	};
-	unsigned flags = MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL |
-			 MHD_USE_TLS | MHD_USE_ITC;
-	struct MHD_Daemon *mhd = MHD_start_daemon(
-		flags, 0, NULL, NULL, on_request, sb, MHD_OPTION_HTTPS_MEM_CERT, cert_pem,
-		MHD_OPTION_HTTPS_MEM_KEY, key_pem, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
-	if (!mhd) {
-		close(listen_fd);
-		return err_set(reterr, -EIO, "the HTTPS server does not start (libmicrohttpd without TLS?)");
-	}
+	unsigned flags =
+		MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL | MHD_USE_ITC;
 	struct server *s = xmalloc(sizeof(*s));
-	s->mhd = mhd;
+	*s = (struct server){ .sandbox = sb, .plain = cert_pem == NULL };
+	s->mhd = s->plain ? MHD_start_daemon(flags, 0, NULL, NULL, on_request, s, MHD_OPTION_ARRAY, options,
+					     MHD_OPTION_END)
+			  : MHD_start_daemon(flags | MHD_USE_TLS, 0, NULL, NULL, on_request, s,
+					     MHD_OPTION_HTTPS_MEM_CERT, cert_pem, MHD_OPTION_HTTPS_MEM_KEY,
+					     key_pem, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+	if (!s->mhd) {
+		free(s);
+		close(listen_fd);
+		return err_set(reterr, -EIO, "the HTTP server does not start (libmicrohttpd without TLS?)");
+	}
 	*ret = s;
 	return 0;
 }

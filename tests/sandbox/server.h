@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The HTTPS side: MHD with a thread per connection (handlers may sleep or fetch), TLS by the sandbox's
- * own root. Turns connections into struct request and struct reply back into bytes, or into their absence. */
+/* MHD with a thread per connection (handlers may sleep or fetch), TLS by the sandbox's own root, and a plain
+ * side for OCSP and CRLs. Turns connections into struct request and struct reply back into bytes, or into their absence. */
 #pragma once
 
 #include "common/base.h"
@@ -9,7 +9,7 @@
 
 struct server;
 
-/* listen_fd is a bound, listening socket and is taken over in any case. */
+/* listen_fd is a bound, listening socket and is taken over in any case. cert_pem NULL: the plain side. */
 int server_start(struct sandbox *sb, int listen_fd, const char *cert_pem, const char *key_pem,
 		 struct server **ret, struct err *reterr) _must_check_;
 /* Call sbx_stop() first, or handlers that sleep are waited for. */

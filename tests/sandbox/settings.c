@@ -31,7 +31,7 @@ static const struct number numbers[] = {
 	{ "issue_delay_s", AT(issue_delay_s), 0 }, { "validity_s", AT(validity_s), 1 },
 	{ "ca_poll_s", AT(ca_poll_s), 0 },	   { "find_lag_s", AT(find_lag_s), 0 },
 	{ "max_cert_days", AT(max_cert_days), 0 }, { "old_revoke_s", AT(old_revoke_s), 0 },
-	{ "token_days", AT(token_days), 1 },
+	{ "token_days", AT(token_days), 1 },	   { "revocation_life_s", AT(revocation_life_s), 1 },
 };
 
 static const struct word words[] = {
@@ -49,6 +49,14 @@ static const struct word words[] = {
 	{ "instant_reissue", AT(instant_reissue), { "no", "yes" }, false },
 	{ "method_value", AT(method_value_same), { "new", "same" }, false },
 	{ "lists", AT(lists_primary), { "plain", "primary" }, false },
+	{ "revocation",
+	  AT(revocation),
+	  { [REVOCATION_BOTH] = "both",
+	    [REVOCATION_OCSP] = "ocsp",
+	    [REVOCATION_CRL] = "crl",
+	    [REVOCATION_SILENT] = "silent",
+	    [REVOCATION_GARBAGE] = "garbage" },
+	  false },
 	{ "csr_spelling",
 	  AT(csr_spelling),
 	  { [CSR_AS_POSTED] = "posted",

@@ -29,6 +29,8 @@ static const char *const endpoint_names[SBX_ENDPOINT_NR] = {
 	[SBX_ME] = "me",
 	[SBX_PRODUCTS] = "products",
 	[SBX_AUTHKEY] = "authkey",
+	[SBX_OCSP] = "ocsp",
+	[SBX_CRL] = "crl",
 };
 
 const char *sbx_endpoint_name(enum sbx_endpoint ep)
@@ -74,6 +76,7 @@ void sbx_init(struct sandbox *sb)
 		.validity_s = 199 * INT64_C(86400),
 		.ca_poll_s = 60,
 		.old_revoke_s = 48 * INT64_C(3600),
+		.revocation_life_s = 6 * INT64_C(3600),
 		.token_days = 30, /* CertCentral: a random value lives 30 days */
 		.http_port = 80,
 		.https_port = 443,

@@ -35,6 +35,8 @@ enum sbx_endpoint {
 	SBX_ME,
 	SBX_PRODUCTS,
 	SBX_AUTHKEY,
+	SBX_OCSP,
+	SBX_CRL,
 	SBX_OTHER,
 	SBX_ENDPOINT_NR
 };
@@ -63,11 +65,12 @@ struct certificate {
 	int64_t server_platform;
 	int64_t days; /* asked for by cert_validity; 0 = not said */
 	int64_t created_at;
-	int64_t validated_ms; /* when the last name was proven; 0 = not yet */
-	int64_t issued_at;    /* 0 = not issued */
-	int64_t revoked_at;   /* may be to come; 0 = not revoked */
-	bool waits;	      /* for approval: nobody has been told its id yet */
-	bool dropped;	      /* its request was canceled or rejected */
+	int64_t validated_ms;	    /* when the last name was proven; 0 = not yet */
+	int64_t issued_at;	    /* 0 = not issued */
+	int64_t revoked_at;	    /* may be to come; 0 = not revoked */
+	const char *revoked_reason; /* CertCentral's word, a literal; NULL = none */
+	bool waits;		    /* for approval: nobody has been told its id yet */
+	bool dropped;		    /* its request was canceled or rejected */
 	struct ca_cert cert;
 };
 
@@ -82,7 +85,8 @@ struct approval {
 	enum approval_kind kind;
 	enum approval_status status;
 	int64_t at;
-	char *comments; /* NULL = none */
+	char *comments;	    /* NULL = none */
+	const char *reason; /* of a revocation: CertCentral's word, a literal; NULL = none */
 };
 
 struct order {
@@ -150,15 +154,25 @@ struct request_log {
 /* Over which text of the CSR a request token is made: what CertCentral keeps is nowhere documented. */
 enum csr_spelling { CSR_AS_POSTED, CSR_LF, CSR_LF_NOFINAL, CSR_CRLF, CSR_ONELINE, CSR_BODY };
 
+/* Which of the ways to ask for revocations works. */
+enum revocation_mood {
+	REVOCATION_BOTH,
+	REVOCATION_OCSP,
+	REVOCATION_CRL,
+	REVOCATION_SILENT,
+	REVOCATION_GARBAGE
+};
+
 /* The uint8_t are words of the table in settings.c: 0 is the default, 1 the other one. */
 struct settings {
 	int64_t validity_s;
 	int64_t issue_delay_s;
 	int64_t ca_poll_s;
 	int64_t find_lag_s;
-	int64_t max_cert_days; /* 0 = no cap but validity_s */
-	int64_t old_revoke_s;  /* from a reissue without a name to the end of the earlier certificates */
-	int64_t token_days;    /* life of random values made from now on */
+	int64_t max_cert_days;	   /* 0 = no cap but validity_s */
+	int64_t old_revoke_s;	   /* from a reissue without a name to the end of the earlier certificates */
+	int64_t revocation_life_s; /* from thisUpdate to nextUpdate of OCSP answers and CRLs */
+	int64_t token_days;	   /* life of random values made from now on */
 	uint8_t dcv_replies_old;
 	uint8_t find_none_empty;
 	uint8_t auth_key_default_old;	/* use_auth_key left out means true */
@@ -174,6 +188,7 @@ struct settings {
 	uint8_t method_value_same; /* another method keeps the random value */
 	uint8_t lists_primary;	   /* lists of reissues and duplicates begin with the primary */
 	uint8_t csr_spelling;	   /* enum csr_spelling */
+	uint8_t revocation;	   /* enum revocation_mood */
 	unsigned http_port;
 	unsigned https_port;
 	bool quiet;
