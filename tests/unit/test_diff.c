@@ -103,6 +103,103 @@ static void test_secrets(void **state)
 	box_close(&box);
 }
 
+#define PROVIDERS                                                                                            \
+	"dns_providers: {p: {type: exec, command: [/p, x]}, q: {type: exec, command: [/q]}, " R "}\n"
+#define R	"r: {type: rfc2136, server: 10.0.0.1, tsig_key_file: t}"
+#define DNS	"certcentral: {api_key_file: k}\n" PROVIDERS
+#define USES(d) "domains: [{name: a.jp, dcv: {method: " d "}}]\n"
+#define TXT_P	USES("dns-txt-token, provider: p")
+
+/* What shapes the proof is a change; what other domains use is none. */
+static void test_providers(void **state)
+{
+	static const struct {
+		const char *provider;
+		const char *now;
+		char mark;
+	} rows[] = {
+		{ "p", "p: {type: exec, command: [/p, x]}", '=' },
+		{ "p", "p: {type: exec, command: [/p, x]}, q: {type: exec, command: [/q]}", '=' },
+		{ "p", "p: {type: exec, command: [/p, y]}", '~' },
+		{ "p", "p: {type: exec, command: [/p]}", '~' },
+		{ "p", "p: {type: exec, command: [/p, x, y]}", '~' },
+		{ "p", "p: {type: exec, command: [/p, x], timeout: 1s}", '~' },
+		{ "p", "p: {type: rfc2136, server: 10.0.0.1, tsig_key_file: t}", '~' },
+		{ "r", "r: {type: rfc2136, server: 10.0.0.1, tsig_key_file: t}", '=' },
+		{ "r", "r: {type: rfc2136, server: 10.0.0.1, tsig_key_file: other}",
+		  '=' }, /* not opened here */
+		{ "r", "r: {type: rfc2136, server: 10.0.0.2, tsig_key_file: t}", '~' },
+		{ "r", "r: {type: rfc2136, server: 10.0.0.1, tsig_key_file: t, zone: jp}", '~' },
+		{ "r", "r: {type: rfc2136, server: 10.0.0.1, tsig_key_file: t, ttl: 61s}", '~' },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		static const char format[] =
+			"certcentral: {api_key_file: k}\ndns_providers: {%s}\n"
+			"domains: [{name: a.jp, dcv: {method: dns-txt-token, provider: %s}}]\n";
+		_cleanup_free_ char *old =
+			xasprintf(format, "p: {type: exec, command: [/p, x]}, " R, rows[i].provider);
+		_cleanup_free_ char *now = xasprintf(format, rows[i].now, rows[i].provider);
+		char wanted[] = { rows[i].mark, 'a', '.', 'j', 'p', ' ', '\0' };
+
+		diff_as(old, now, wanted);
+		diff_as(now, old, wanted);
+	}
+	diff_as(DNS TXT_P, DNS USES("dns-txt-token, provider: q"), "~a.jp ");
+	diff_as(DNS TXT_P, DNS USES("dns-txt-token, provider: p, label: '@'"), "~a.jp ");
+	diff_as(DNS TXT_P, DNS USES("dns-cname-token, provider: p"), "~a.jp ");
+	diff_as(DNS TXT_P, DNS USES("http-token, webroot: /a"), "~a.jp ");
+	diff_as(DNS TXT_P, DNS USES("email, emails: [x@a.jp]"), "~a.jp ");
+	diff_as(DNS USES("email, emails: [x@a.jp]"), DNS USES("email, emails: [x@a.jp, y@a.jp]"), "~a.jp ");
+}
+
+#define TSIG(name, c) "key " name " { algorithm hmac-sha256; secret \"AAAAAAAAAAAAAAAAAAAAA" c "==\"; };\n"
+
+/* A TSIG key that was replaced in its file is a change, but not of what is ordered. */
+static void test_tsig_key(void **state)
+{
+	static const struct {
+		const char *text;
+		const char *wanted;
+	} rows[] = {
+		{ TSIG("a", "A"), "=a.jp " },
+		{ "# moved\n" TSIG("a", "A"), "=a.jp " },
+		{ TSIG("b", "A"), "~a.jp " },
+		{ TSIG("b", "Q"), "~a.jp " },
+	};
+	struct box box;
+	_cleanup_free_ char *file = NULL;
+	struct config_report report;
+	struct config *old = NULL;
+
+	(void)state;
+	box_open(&box);
+	file = box_path(&box, "dvcertd.yaml");
+	box_write(&box, "k", "KEY");
+	box_write(&box, "t", TSIG("a", "A"));
+	box_write(&box, "dvcertd.yaml",
+		  "certcentral: {api_key_file: k}\ndns_providers: {" R
+		  "}\n" USES("dns-txt-token, provider: r"));
+	assert_int_equal(config_load(file, &old, &report), 0);
+	config_report_done(&report);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct config *now = NULL;
+		char out[200] = "";
+
+		box_write(&box, "t", rows[i].text);
+		assert_int_equal(config_load(file, &now, &report), 0);
+		config_report_done(&report);
+		config_diff(old, now, note, out);
+		assert_string_equal(out, rows[i].wanted);
+		assert_true(old->domains[0].spec_hash == now->domains[0].spec_hash);
+		config_unref(old);
+		old = now;
+	}
+	config_unref(old);
+	box_close(&box);
+}
+
 static void test_restart(void **state)
 {
 	struct config *a = load_good(HEAD);
@@ -125,10 +222,9 @@ static void test_restart(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_lists),
-		cmocka_unit_test(test_changes),
-		cmocka_unit_test(test_secrets),
-		cmocka_unit_test(test_restart),
+		cmocka_unit_test(test_lists),	 cmocka_unit_test(test_changes),
+		cmocka_unit_test(test_secrets),	 cmocka_unit_test(test_providers),
+		cmocka_unit_test(test_tsig_key), cmocka_unit_test(test_restart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -98,7 +98,14 @@ static void test_defaults(void **state)
 	assert_int_equal(c->certcentral.max_orders_per_day, 50);
 	assert_string_equal(c->scutum.url, "https://api.scutum.jp/api/v1");
 	assert_null(c->proxy);
+	assert_false(c->certcentral.instant_issuance);
+	assert_null(c->certcentral.auth_key);
+	assert_null(c->certcentral.auth_key_id);
 	assert_int_equal(c->preflight.http, CFG_LOOK_ON);
+	assert_null(c->preflight.http_addr);
+	assert_int_equal(c->preflight.dns, CFG_LOOK_ON);
+	assert_null(c->preflight.dns_addr);
+	assert_int_equal(c->n_providers, 0);
 	assert_null(c->responder_listen);
 	assert_int_equal(c->n_domains, 0);
 	config_unref(c);
@@ -119,9 +126,11 @@ static void test_top_values(void **state)
 				     "  rate_limit: [{requests: 1, per: 2s}]\n"
 				     "  poll_interval: 1s\n"
 				     "  max_orders_per_day: 7\n"
+				     "  instant_issuance: true\n"
+				     "  auth_key_id: ABC-1\n"
 				     "scutum: {url: 'https://127.0.0.1:9443/api/v1/'}\n"
 				     "proxy: http://proxy.example.jp:3128/\n"
-				     "preflight: {http: '[::1]:8080'}\n"
+				     "preflight: {http: '[::1]:8080', dns: '127.0.0.1:5353'}\n"
 				     "responder: {listen: '127.0.0.1:8402'}\n"
 				     "defaults:\n"
 				     "domains:\n");
@@ -144,6 +153,10 @@ static void test_top_values(void **state)
 	assert_string_equal(c->proxy, "http://proxy.example.jp:3128");
 	assert_int_equal(c->preflight.http, CFG_LOOK_AT);
 	assert_string_equal(c->preflight.http_addr, "[::1]:8080");
+	assert_int_equal(c->preflight.dns, CFG_LOOK_AT);
+	assert_string_equal(c->preflight.dns_addr, "127.0.0.1:5353");
+	assert_true(c->certcentral.instant_issuance);
+	assert_string_equal(c->certcentral.auth_key_id, "ABC-1");
 	assert_string_equal(c->responder_listen, "127.0.0.1:8402");
 	config_unref(c);
 }
@@ -162,9 +175,16 @@ static void test_preflight_words(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		_cleanup_free_ char *text =
 			xasprintf("certcentral: {api_key_file: k}\npreflight: {http: %s}\n", rows[i].word);
+		_cleanup_free_ char *dns =
+			xasprintf("certcentral: {api_key_file: k}\npreflight: {dns: %s}\n", rows[i].word);
 		struct config *c = load_good(text);
 
 		assert_int_equal(c->preflight.http, rows[i].wanted);
+		assert_int_equal(c->preflight.dns, CFG_LOOK_ON);
+		config_unref(c);
+		c = load_good(dns);
+		assert_int_equal(c->preflight.http, CFG_LOOK_ON);
+		assert_int_equal(c->preflight.dns, rows[i].wanted);
 		config_unref(c);
 	}
 }
@@ -397,6 +417,23 @@ static void test_named_files(void **state)
 	load_wrong("dvcertd.yaml:1:29", where);
 }
 
+static void test_auth_key(void **state)
+{
+	struct config *c = NULL;
+
+	(void)state;
+	box_write(&box, "dvcertd.yaml", "certcentral:\n  api_key_file: k\n  auth_key_file: a\n");
+	load_wrong("dvcertd.yaml:3:18", "certcentral.auth_key_file: no such file: ");
+	box_write(&box, "a", "AUTH\nKEY\n");
+	load_wrong("dvcertd.yaml:3:18", "certcentral.auth_key_file: ");
+	box_write(&box, "a", "\n");
+	load_wrong("dvcertd.yaml:3:18", "certcentral.auth_key_file: ");
+	box_write(&box, "a", "AUTHKEY\n");
+	c = load_right();
+	assert_string_equal(secret_bytes(c->certcentral.auth_key), "AUTHKEY");
+	config_unref(c);
+}
+
 static void test_credentials(void **state)
 {
 	_cleanup_free_ char *creds = box_path(&box, "creds");
@@ -510,6 +547,8 @@ static void test_too_many_problems(void **state)
 	config_report_done(&report);
 }
 
+#define PROVIDERS "dns_providers: {p: {type: exec, command: [/p]}, q: {type: exec, command: [/p]}}\n"
+
 static void test_spec_hash(void **state)
 {
 	static const char *const texts[] = {
@@ -521,13 +560,20 @@ static void test_spec_hash(void **state)
 		"  - {name: a.jp, key: {type: ec}}\n",
 		"  - {name: a.jp, key: {reuse: true}}\n",
 		"  - {name: a.jp, dcv: {webroot: /x}}\n",
+		"  - {name: a.jp, dcv: {method: dns-txt-token, provider: p}}\n",
+		"  - {name: a.jp, dcv: {method: dns-txt-token, provider: q}}\n",
+		"  - {name: a.jp, dcv: {method: dns-txt-token, provider: p, label: '@'}}\n",
+		"  - {name: a.jp, dcv: {method: dns-cname-token, provider: p}}\n",
+		"  - {name: a.jp, dcv: {method: email, emails: [x@a.jp]}}\n",
+		"  - {name: a.jp, dcv: {method: email, emails: [x@a.jp, y@a.jp]}}\n",
 	};
+	enum { FIRST_DNS = 8 };
 	uint64_t seen[ARRAY_SIZE(texts)] = { 0 };
 	struct config *c = NULL;
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
-		_cleanup_free_ char *text = xasprintf("%s%s", HEAD, texts[i]);
+		_cleanup_free_ char *text = xasprintf(PROVIDERS "%s%s", HEAD, texts[i]);
 
 		c = load_good(text);
 		seen[i] = c->domains[0].spec_hash;
@@ -539,6 +585,11 @@ static void test_spec_hash(void **state)
 	c = load_good(HEAD "\n\n  - {name: a.jp, renew_before: 1d, deploy: [{scutum: {host: a.jp, id: A, "
 			   "api_key_file: k}}]}\n");
 	assert_true(c->domains[0].spec_hash == seen[0]);
+	config_unref(c);
+	/* Nor does how a provider works. */
+	c = load_good("dns_providers: {p: {type: exec, command: [/other], timeout: 9s}}\n" HEAD
+		      "  - {name: a.jp, dcv: {method: dns-txt-token, provider: p}}\n");
+	assert_true(c->domains[0].spec_hash == seen[FIRST_DNS]);
 	config_unref(c);
 }
 
@@ -555,6 +606,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_bad_parts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad_files, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_named_files, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_auth_key, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_credentials, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_relative, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_examples, setup, teardown),

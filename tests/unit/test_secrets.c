@@ -178,6 +178,40 @@ static void test_places(void **state)
 	refuse_as(w, "wrong", SECRET_PASSPHRASE, "creds/wrong is empty");
 }
 
+#define TSIG "key a { algorithm hmac-sha256; secret \"KEYAAAAAAAAAAAAAAAAAAA==\"; };\n"
+
+static void refuse_tsig(struct world *w, const char *name, int code, const char *part)
+{
+	const struct tsig_key *key = NULL;
+	struct err err = ERR_INIT;
+
+	assert_int_equal(secrets_load_tsig(w->secrets, name, &key, &err), code);
+	assert_null(key);
+	if (!strstr(err.text, part) || !strstr(err.text, name) || strstr(err.text, "KEY"))
+		fail_msg("%s: %s", name, err.text);
+}
+
+/* Found and refused like the others; the content is config/tsig.c's business. */
+static void test_tsig(void **state)
+{
+	struct world *w = *state;
+	const struct tsig_key *key = NULL;
+	struct err err = ERR_INIT;
+
+	refuse_tsig(w, "tsig", -ENOENT, "no such file: neither");
+	box_write_bytes(&w->box, "tsig", TSIG, strlen(TSIG), 0660);
+	refuse_tsig(w, "tsig", -EPERM, "is writable by its group");
+	box_write(&w->box, "tsig", TSIG TSIG);
+	refuse_tsig(w, "tsig", -EINVAL, "tsig: line 2: a second key");
+	box_write(&w->box, "tsig", "");
+	refuse_tsig(w, "tsig", -EINVAL, "line 1");
+	box_write(&w->box, "tsig", TSIG);
+	assert_int_equal(secrets_load_tsig(w->secrets, "tsig", &key, &err), 0);
+	assert_string_equal(secret_bytes(key->secret), "KEYAAAAAAAAAAAAAAAAAAA==");
+	box_write(&w->box, "creds/tsig", "nothing");
+	refuse_tsig(w, "tsig", -EINVAL, "creds/tsig: line 1: does not begin");
+}
+
 static void test_shared(void **state)
 {
 	struct world *w = *state;
@@ -209,6 +243,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_modes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_kinds_of_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_places, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_tsig, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_shared, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unreadable, setup, teardown),
 	};

@@ -195,12 +195,44 @@ static void test_nul(_unused_ void **state)
 	assert_non_null(strstr(err.text, "not a DNS name"));
 }
 
+static struct tsig_key parsed(const char *text)
+{
+	struct tsig_key k = { 0 };
+	struct err err = ERR_INIT;
+
+	assert_int_equal(parse(text, &k, &err), 0);
+	return k;
+}
+
+static void test_equal(_unused_ void **state)
+{
+	static const char *const texts[] = {
+		GOOD,
+		"key \"upe\" { algorithm hmac-sha256; secret \"" SECRET "\"; };",
+		"key \"upd\" { algorithm hmac-sha512; secret \"" SECRET "\"; };",
+		"key \"upd\" { algorithm hmac-sha256; secret \"AAAAAAAAAAAAAAAAAAAAAA==\"; };",
+	};
+	struct tsig_key a = parsed(GOOD);
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		struct tsig_key b = parsed(texts[i]);
+
+		assert_int_equal(tsig_key_equal(&a, &b), i == 0);
+		tsig_key_done(&b);
+	}
+	assert_false(tsig_key_equal(&a, NULL));
+	assert_false(tsig_key_equal(NULL, &a));
+	assert_true(tsig_key_equal(NULL, NULL));
+	tsig_key_done(&a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good),	   cmocka_unit_test(test_structure),
 		cmocka_unit_test(test_algorithms), cmocka_unit_test(test_secrets),
 		cmocka_unit_test(test_sizes),	   cmocka_unit_test(test_nul),
+		cmocka_unit_test(test_equal),
 	};
 
 	return cmocka_run_group_tests_name("tsig", tests, NULL, NULL);
