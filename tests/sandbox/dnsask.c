@@ -169,43 +169,48 @@ static char *cname_of(const struct answer *a, const char *name)
 	return target;
 }
 
-static bool any_txt_holds(const struct answer *a, const struct proof *p)
+/* Where the CNAMEs of this answer lead from name on; name itself when it has none. The caller frees. */
+static char *end_of_chain(const struct answer *a, const char *name, int *hops)
+{
+	char *at = xstrdup(name);
+	for (char *next = NULL; *hops < HOPS_MAX && (next = cname_of(a, at)); (*hops)++) {
+		free(at);
+		at = next;
+	}
+	return at;
+}
+
+/* Records of other names do not count, whoever put them into the answer. */
+static bool any_txt_holds(const struct answer *a, const char *name, const struct proof *p)
 {
 	struct record r;
 	bool found = false;
 	unsigned left = a->data ? u16(a->data + 6) : 0;
 	for (size_t at = skip_question(a); at && !found && left > 0 && next_record(a, &at, &r); left--) {
-		found = r.type == ns_t_txt && txt_holds(&r, p);
+		found = r.type == ns_t_txt && strcasecmp(r.owner, name) == 0 && txt_holds(&r, p);
 		ares_free_string(r.owner);
 	}
 	return found;
 }
 
+/* A server may follow a CNAME itself, or leave it to us: then the same one is asked for the target. */
 static bool txt_at(const char *server, const char *name, const struct proof *p, int64_t end_ms,
 		   const atomic_bool *stop)
 {
 	_cleanup_free_ char *at = xstrdup(name);
-	for (int hop = 0; hop <= HOPS_MAX; hop++) {
+	int hops = 0;
+	for (;;) {
 		struct answer a;
 		ask(server, at, ns_t_txt, end_ms, stop, &a);
-		bool found = any_txt_holds(&a, p);
-		/* To the end of the chain as far as this answer tells it. */
-		char *next = found ? NULL : cname_of(&a, at);
-		for (bool more = next != NULL; more && hop < HOPS_MAX; hop += more) {
-			char *further = cname_of(&a, next);
-			more = further != NULL;
-			if (more) {
-				free(next);
-				next = further;
-			}
-		}
+		char *end = end_of_chain(&a, at, &hops);
+		bool found = any_txt_holds(&a, end, p);
+		bool moved = strcasecmp(end, at) != 0;
 		free(a.data);
-		if (!next)
-			return found;
 		free(at);
-		at = next;
+		at = end;
+		if (found || !moved)
+			return found;
 	}
-	return false;
 }
 
 static const char *without_star(const char *name)
