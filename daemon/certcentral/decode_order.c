@@ -306,7 +306,7 @@ static bool decode_listed(struct cc_decoded *d, const struct json *j, size_t i)
 	_cleanup_free_ char *status = f.status;
 	_cleanup_free_ char *csr = f.csr;
 	_cleanup_free_ char *serial_text = f.serial;
-	_cleanup_free_ char *serial = ok && f.serial ? sane_serial(f.serial) : NULL;
+	_cleanup_free_ char *serial = serial_text ? sane_serial(serial_text) : NULL;
 
 	if (!ok || !cc_id_is_sane(d, path, f.id, 0))
 		return false;

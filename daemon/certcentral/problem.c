@@ -295,8 +295,21 @@ static enum fault fault_of_status(enum cc_endpoint ep, const struct http_result 
 	}
 }
 
+/* What a code that is in no row says all the same. NONE: nothing. */
+static enum fault fault_of_words(enum cc_endpoint ep, int status, const struct said *said)
+{
+	bool is_refusal = status == 400 || status == 404 || status == 422;
+
+	if (ep == CC_ORDER && (status == 400 || status == 409 || status == 422) &&
+	    says_duplicate(said, status))
+		return FAULT_DUPLICATE;
+	return is_refusal && is_about_auth_key(ep, said) ? FAULT_CONFIG : FAULT_NONE;
+}
+
 static enum fault decide(enum cc_endpoint ep, const struct http_result *http, const struct said *said)
 {
+	enum fault fault = FAULT_NONE;
+
 	if (http->status < 400 || http->status >= 500)
 		return FAULT_UNCLEAR;
 	if (http->status == 401 || http->status == 429)
@@ -307,12 +320,8 @@ static enum fault decide(enum cc_endpoint ep, const struct http_result *http, co
 			return FAULT_UNCLEAR;
 		return said->row->fault;
 	}
-	if (ep == CC_ORDER && (http->status == 400 || http->status == 409 || http->status == 422) &&
-	    says_duplicate(said, http->status))
-		return FAULT_DUPLICATE;
-	if (http->status != 403 && http->status != 409 && is_about_auth_key(ep, said))
-		return FAULT_CONFIG;
-	return fault_of_status(ep, http);
+	fault = fault_of_words(ep, http->status, said);
+	return fault != FAULT_NONE ? fault : fault_of_status(ep, http);
 }
 
 static const char *hint_of_auth(enum cc_endpoint ep, int status)

@@ -518,7 +518,7 @@ static void test_hostile(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(hostile); i++)
-		for (int ep = CC_ORDER; ep < CC_DOWNLOAD; ep++) {
+		for (int ep = CC_ORDER; ep < CC_ENDPOINT_NR; ep++) {
 			const struct cc_reply *r = decode((enum cc_endpoint)ep, 200, hostile[i]);
 
 			if (ep == CC_ORDER && r->outcome.fault != FAULT_UNCLEAR)
