@@ -9,6 +9,10 @@
 #include "tests/sandbox/orders.h"
 #include "tests/sandbox/paging.h"
 
+#define USER_ID	     14
+#define USER_EMAIL   "user@dvcert-sandbox.example"
+#define CONTAINER_ID 1
+
 typedef bool match_fn(const struct order *o, const char *value);
 typedef bool valid_fn(const char *value);
 
@@ -76,6 +80,53 @@ static bool certificate_id_is(const struct order *o, const char *value)
 	return orders_has_certificate_id(o) && number_is(value, o->active->id);
 }
 
+/* The one user and the one container that everything here belongs to; and no organization, as for any DV order. */
+static bool user_is(const struct order *o, const char *value)
+{
+	(void)o;
+	return number_is(value, USER_ID);
+}
+
+static bool container_is(const struct order *o, const char *value)
+{
+	(void)o;
+	return number_is(value, CONTAINER_ID);
+}
+
+static bool organization_is(const struct order *o, const char *value)
+{
+	(void)o;
+	(void)value;
+	return false;
+}
+
+static bool number_valid(const char *value)
+{
+	uint64_t val = 0;
+	return str_parse_u64(value, &val) == 0;
+}
+
+static bool renewed_is(const struct order *o, const char *value)
+{
+	return (o->renewed_by != 0) == (value[0] == '1');
+}
+
+static bool notices_off_is(const struct order *o, const char *value)
+{
+	return o->renewal_notices_off == (value[0] == '1');
+}
+
+static bool flag_valid(const char *value)
+{
+	return !strcmp(value, "0") || !strcmp(value, "1");
+}
+
+static bool search_finds(const struct order *o, const char *value)
+{
+	_cleanup_free_ char *low = name_lower(value);
+	return strstr(o->active->names[0], low) || strstr(USER_EMAIL, low);
+}
+
 /* "a...b", ">a", "<b", or one day, all in Mountain time. */
 static bool read_range(const char *value, int64_t *from, int64_t *to)
 {
@@ -100,6 +151,12 @@ static bool created_in(const struct order *o, const char *value)
 	return read_range(value, &from, &to) && o->created_at >= from && o->created_at <= to;
 }
 
+static bool ends_in(const struct order *o, const char *value)
+{
+	int64_t from = 0, to = 0, end = o->active->cert.not_after;
+	return o->active->issued_at && read_range(value, &from, &to) && end >= from && end <= to;
+}
+
 static bool range_valid(const char *value)
 {
 	int64_t from = 0, to = 0;
@@ -115,6 +172,13 @@ static const struct filter filters[] = {
 	{ "serial_number", serial_is, NULL },
 	{ "certificate_id", certificate_id_is, NULL },
 	{ "id", id_is, NULL },
+	{ "valid_till", ends_in, range_valid },
+	{ "is_renewed", renewed_is, flag_valid },
+	{ "disable_renewal_notifications", notices_off_is, flag_valid },
+	{ "user_id", user_is, number_valid },
+	{ "container_id", container_is, number_valid },
+	{ "organization_id", organization_is, number_valid },
+	{ "search", search_finds, NULL },
 };
 
 /* "filters[status]", or "filters[status][0]" for one of several values. */
@@ -228,11 +292,11 @@ void account_me(struct sandbox *sb, const struct request *rq, struct reply *rp)
 	json_set_i64(role, "id", sb->set.role_user ? 5 : 1);
 	json_set_str(role, "name", sb->set.role_user ? "Standard User" : "Administrator");
 	json_add(roles, role);
-	json_set_i64(j, "id", 14);
+	json_set_i64(j, "id", USER_ID);
 	json_set_str(j, "username", "sandbox");
 	json_set_str(j, "first_name", "Sandbox");
 	json_set_str(j, "last_name", "User");
-	json_set_str(j, "email", "user@dvcert-sandbox.example");
+	json_set_str(j, "email", USER_EMAIL);
 	json_set_str(j, "status", "active");
 	json_set(j, "access_roles", roles);
 	reply_json(rp, 200, j);
