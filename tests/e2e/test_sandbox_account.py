@@ -16,7 +16,7 @@ import pytest
 from test_sandbox import (  # noqa: F401 - fixtures
     DAY, box, csr_of, run, shared, signed_by, split_pem, start, web,
 )  # fmt: skip
-from test_sandbox_life import BASE, issued, leaf, same_key
+from test_sandbox_life import BASE, cancel, duplicate, issued, leaf, reissue, same_key
 
 
 # --- the account -------------------------------------------------------------------------------------
@@ -61,6 +61,26 @@ def test_list_of_orders(box):
         ("limit=1001", "invalid_field|limit"),
     ):
         assert box.call("GET", f"{BASE}?{query}").code == code
+
+
+def test_list_filters_of_life(box):
+    old = issued(box, ["old.fl.example"], top={"disable_renewal_notifications": True})
+    new = box.placed(["new.fl.example"], top={"renewal_of_order_id": old["id"]})
+    mine = {"product_name_id": "cloud_dv_geotrust", "search": "FL.example"}
+    assert ids(listed(box, **mine)) == [old["id"], new["id"]]
+    assert ids(listed(box, search="nowhere.fl")) == []
+    assert ids(listed(box, **mine, is_renewed=1)) == [old["id"]] and ids(listed(box, **mine, is_renewed=0)) == [new["id"]]
+    assert ids(listed(box, **mine, disable_renewal_notifications=1)) == [old["id"]]
+    end = datetime.date.fromisoformat(box.info(old["id"]).json["certificate"]["valid_till"])
+    day = datetime.timedelta(days=1)
+    assert ids(listed(box, **mine, valid_till=f"{end - day}...{end + day}")) == [old["id"]], "the other has no end yet"
+    assert ids(listed(box, **mine, valid_till=f"<{end - day}")) == [] == ids(listed(box, **mine, valid_till=f">{end + day}"))
+    me = box.call("GET", "/services/v2/user/me").json["id"]
+    assert ids(listed(box, **mine, user_id=me)) == ids(listed(box, **mine)) and ids(listed(box, **mine, user_id=me + 1)) == []
+    assert ids(listed(box, **mine, container_id=box.info(old["id"]).json["container"]["id"])) == [old["id"], new["id"]]
+    assert ids(listed(box, **mine, organization_id=1)) == [], "a DV order has none"
+    for query in ("is_renewed]=true", "valid_till]=soon", "user_id]=me", "disable_renewal_notifications]=2"):
+        assert box.call("GET", f"{BASE}?filters[{query}").code == f"invalid_field|filters[{query.split('=')[0]}"
 
 
 def test_list_by_mountain_time(box):
@@ -156,6 +176,110 @@ def test_auth_keys(keyed):
         assert key_call(box, method, path).code == "access_denied|missing_permission"
 
 
+def test_auth_key_is_deleted(keyed):
+    box = keyed
+    keys = [key_call(box, "POST", path).json["auth_key_id"] for path in ("auth-key/1", "auth-key", "auth-key/2")]
+    listed_ids = lambda: [k["auth_key_id"] for k in key_call(box, "GET", "auth-keys").json["auth_keys"]]
+    a = key_call(box, "DELETE", f"auth-key/{keys[0]}")
+    assert a.status == 204 and a.body == b"" and listed_ids() == keys[1:]
+    assert key_call(box, "GET", f"auth-key/{keys[0]}").code == "not_found|auth_key"
+    assert key_call(box, "DELETE", f"auth-key/{keys[0]}").code == "not_found|auth_key"
+    assert key_call(box, "DELETE", "auth-key").code == "not_found|route"
+    assert box.order(["d.example"], top={"auth_key_id": keys[0]}).code == "invalid_field|auth_key_id"
+    assert key_call(box, "DELETE", f"auth-key/{keys[1]}").status == 204
+    again = key_call(box, "POST", "auth-key").json["auth_key_id"]
+    assert listed_ids() == [keys[2], again]
+    for key in (keys[2], again):
+        key_call(box, "DELETE", f"auth-key/{key}")
+    assert listed_ids() == [] and box.order(["d.example"], top={"use_auth_key": True}).code == "auth_key_not_setup"
+    box.admin("POST", "settings", {"key_scope": "orders"})
+    assert key_call(box, "DELETE", f"auth-key/{again}").code == "access_denied|missing_permission"
+
+
+def test_one_auth_key_in_the_old_generation(keyed, web):
+    box = keyed
+    box.admin("POST", "settings", {"auth_keys": "one"})
+    assert key_call(box, "POST", "auth-key/5").code == "not_found|route"
+    made = key_call(box, "POST", "auth-key").json
+    assert set(made) == {"auth_key_id", "auth_key"}
+    assert key_call(box, "POST", "auth-key").code == "auth_key_exists_for_account"
+    assert key_call(box, "GET", "auth-key").json["auth_key"] == made["auth_key"]
+    for path in ("auth-keys", f"auth-key/{made['auth_key_id']}"):
+        assert key_call(box, "GET", path).code == "not_found|route"
+    web.put("one.example", request_token(made["auth_key"], csr_text(), time.time() - 60))
+    assert "certificate_chain" in box.placed(["one.example"], csr_text(), top={"use_auth_key": True})
+    named = box.order(["one.example"], top={"use_auth_key": True, "auth_key_id": made["auth_key_id"]})
+    assert named.code == "unknown_field|auth_key_id"
+
+
+def test_encryption_everywhere(keyed, web):
+    box = keyed
+    listed_ids = [p["name_id"] for p in box.call("GET", "/services/v2/product").json["products"]]
+    ee = {"product": "ssl_dv_ee"}
+    assert ee["product"] in listed_ids
+    for use in (True, False, None):
+        a = box.order(["ee.example"], **ee, top={"use_auth_key": use})
+        assert (a.status, a.code) == (400, "auth_key_not_setup"), "ignored: always on"
+    key = key_call(box, "POST", "auth-key").json["auth_key"]
+    p = box.placed(["ee.example"], csr_text(), **ee, top={"use_auth_key": False})
+    assert set(p) == {"id", "certificate_id", "dcv_random_value"}, "no token there: the ordinary way"
+    web.put("ee.example", request_token(key, csr_text(), time.time() - 60))
+    assert "certificate_chain" in box.placed(["ee.example"], csr_text(), **ee, top={"use_auth_key": False})
+    assert box.order(["*.ee.example"], **ee, top={"dcv_method": "dns-txt-token"}).code == "invalid_field|certificate.common_name"
+
+
+def spellings(csr):
+    lines = csr.strip().split("\n")
+    return {
+        "lf": "\n".join(lines) + "\n", "lf-nofinal": "\n".join(lines), "crlf": "\r\n".join(lines) + "\r\n",
+        "oneline": "".join(lines), "body": "".join(lines[1:-1]),
+    }  # fmt: skip
+
+
+def test_csr_spelling(keyed, web):
+    """Whatever is posted, the token is made over the spelling that the CA keeps; all five at once always do."""
+    box = keyed
+    key = key_call(box, "POST", "auth-key").json["auth_key"]
+    texts = spellings(csr_text())
+    tokens = {how: request_token(key, text, time.time() - 60) for how, text in texts.items()}
+    assert len(set(tokens.values())) == 5
+    for how in texts:
+        box.admin("POST", "settings", {"csr_spelling": how})
+        for posted in ("lf", "crlf", "oneline"):
+            web.put("sp.example", "\n".join(t for h, t in tokens.items() if h != how))
+            assert "dcv_random_value" in box.placed(["sp.example"], texts[posted], top={"use_auth_key": True}), how
+            web.put("sp.example", tokens[how])
+            assert "certificate_chain" in box.placed(["sp.example"], texts[posted], top={"use_auth_key": True}), how
+    box.admin("POST", "settings", {"csr_spelling": "posted"})
+    web.put("sp.example", "\n".join(tokens.values()))
+    for posted in ("lf", "lf-nofinal", "crlf", "oneline"):
+        assert "certificate_chain" in box.placed(["sp.example"], texts[posted], top={"use_auth_key": True})
+
+
+def test_instant_reissue(keyed, web):
+    box = keyed
+    key = key_call(box, "POST", "auth-key").json["auth_key"]
+    p = issued(box, ["ir.example"], csr_text("ec2"))
+    top = {"use_auth_key": True}
+    assert reissue(box, p["id"], ["ir.example"], csr_text(), top=top).code == "unknown_field|use_auth_key"
+    assert reissue(box, p["id"], ["ir.example"], csr_text(), top={"auth_key_id": "x"}).code == "unknown_field|auth_key_id"
+    box.admin("POST", "settings", {"instant_reissue": "yes"})
+    assert reissue(box, p["id"], ["ir.example"], csr_text(), top={"auth_key_id": "x"}).code == "invalid_field|auth_key_id"
+    assert duplicate(box, p["id"], ["ir.example"], csr_text(), top=top).code == "unknown_field|use_auth_key"
+    web.put("ir.example", request_token(key, csr_text(), time.time() - 60))
+    for said in ({}, {"use_auth_key": False}):
+        a = reissue(box, p["id"], ["ir.example"], csr_text(), top=said)
+        assert set(a.json) == {"id", "certificate_id", "dcv_random_value"}
+        assert cancel(box, p["id"]).status == 204
+    a = reissue(box, p["id"], ["ir.example", "more.ir.example"], csr_text(), top=top)
+    assert "dcv_random_value" in a.json and cancel(box, p["id"]).status == 204, "every name"
+    a = reissue(box, p["id"], ["ir.example"], csr_text(), top=top)
+    assert a.status == 201 and set(a.json) == {"id", "certificate_id", "certificate_chain"} and a.json["id"] == p["id"]
+    assert same_key(split_pem(a.json["certificate_chain"][0]["pem"])[0], "ec")
+    info = box.info(p["id"]).json
+    assert info["status"] == "issued" and info["certificate"]["id"] == a.json["certificate_id"] != p["certificate_id"]
+
+
 def test_instant_issuance(keyed, web):
     box = keyed
     top = {"use_auth_key": True}
@@ -231,6 +355,7 @@ class Names:
 
     def __init__(self):
         self.records, self.asked, self.silent = {}, [], False
+        self.stray = None  # (owner, TXT) that every answer has too
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self.socket.getsockname()[1]}"
@@ -261,10 +386,14 @@ class Names:
         if kind != 5:
             found += [(5, v) for v in self.records.get((name, 5), [])]
         exists = any(n == name for n, _ in self.records)
-        head = query[:2] + struct.pack(">HHHHH", 0x8500 if exists else 0x8503, 1, len(found), 0, 0)
+        count = len(found) + (self.stray is not None)
+        head = query[:2] + struct.pack(">HHHHH", 0x8500 if exists else 0x8503, 1, count, 0, 0)
         body = b"".join(
             b"\xc0\x0c" + struct.pack(">HHIH", k, 1, 1, len(self.data(k, v))) + self.data(k, v) for k, v in found
         )
+        if self.stray:
+            owner, text = self.wire(self.stray[0]), self.data(16, self.stray[1])
+            body += owner + struct.pack(">HHIH", 16, 1, 1, len(text)) + text
         return head + query[12 : at + 5] + body
 
     def serve(self):
@@ -338,6 +467,18 @@ def test_txt_behind_cnames(dnsbox, names):
     names.add("one.example.net", "CNAME", "two.example.net")
     names.add("two.example.net", "TXT", p["dcv_random_value"])
     assert check_status(box, p["id"]) == "issued"
+    p = box.placed(["stray.example"], top=TXT)
+    names.add("_dnsauth.stray.example", "CNAME", "target.example.net")
+    names.stray = ("elsewhere.example.net", p["dcv_random_value"])
+    assert check_status(box, p["id"]) == "pending", "a record of another name in the answer is no proof"
+    names.stray = ("target.example.net", p["dcv_random_value"])
+    assert check_status(box, p["id"]) == "issued", "the server followed the CNAME itself"
+    names.stray = None
+    p = box.placed(["long.example"], top=TXT)
+    for i in range(9):
+        names.add("_dnsauth.long.example" if i == 0 else f"l{i}.example.net", "CNAME", f"l{i + 1}.example.net")
+    names.add("l9.example.net", "TXT", p["dcv_random_value"])
+    assert check_status(box, p["id"]) == "pending", "eight are followed"
     p = box.placed(["loop.example"], top=TXT)
     names.add("_dnsauth.loop.example", "CNAME", "_dnsauth.loop.example")
     assert check_status(box, p["id"]) == "pending"

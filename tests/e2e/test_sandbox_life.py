@@ -481,6 +481,218 @@ def test_short_plan_cap_and_wishes(box):
         assert a.code == "invalid_field|renewal_of_order_id"
 
 
+def test_end_of_the_plan(box, web):
+    p = issued(box, ["ep.example"], top={"order_validity": {"days": 250}})
+    web.put("ep.example", "")
+    box.advance(200 * DAY)
+    a = duplicate(box, p["id"], ["ep.example"])
+    assert a.code == "invalid_order_status", "the original is over, the plan is not"
+    r = reissue(box, p["id"], ["ep.example"]).json
+    box.advance(51 * DAY)
+    web.put("ep.example", box.token(p["id"]).json["dcv_random_value"])
+    assert box.check(p["id"]).json["order_status"] == "reissue_pending", "proven, but nothing outlives the plan"
+    assert box.download(r["certificate_id"]).status == 404
+    assert box.call("POST", f"/sandbox/orders/{p['id']}", {"action": "issue"}).status == 400
+    assert cancel(box, p["id"]).status == 204
+    assert duplicate(box, p["id"], ["ep.example"]).code == "invalid_order_status"
+    assert box.call("POST", f"/sandbox/orders/{p['id']}", {"action": "reissue-by-console"}).status == 400
+
+
+def test_requests_that_outlive_the_plan(box):
+    box.admin("POST", "settings", {"approval": "required"})
+    waits = {"skip_approval": None}
+    p = issued(box, ["rq.example"], top={"order_validity": {"days": 90}})
+    a = reissue(box, p["id"], ["rq.example"], top=waits).json["requests"][0]["id"]
+    q = issued(box, ["rq.example"], top={"order_validity": {"days": 90}})
+    b = duplicate(box, q["id"], ["rq.example"], top=waits).json["requests"][0]["id"]
+    box.advance(91 * DAY)
+    for order, request in ((p, a), (q, b)):
+        assert approve(box, request).code == "invalid_order_status"
+        assert box.call("POST", f"/sandbox/orders/{order['id']}", {"action": "approve"}).status == 400
+        assert approve(box, request, "rejected").status == 204
+        assert box.info(order["id"]).json["status"] == "issued"
+
+
+def test_plan_until_a_date(box):
+    today = datetime.datetime.now(datetime.timezone.utc).date()
+    until = today + datetime.timedelta(days=120)
+    p = box.placed(["cd.example"], top={"order_validity": {"custom_expiration_date": str(until)}})
+    box.advance(30 * DAY)
+    box.issue(p["id"])
+    assert box.info(p["id"]).json["order_valid_till"] == str(until), "not later, because it was issued later"
+    assert leaf(box, p["certificate_id"]).not_valid_after.date() == until
+    q = box.placed(["cd.example"], top={"order_validity": {"custom_expiration_date": str(until)}})
+    box.advance(91 * DAY)
+    assert box.call("POST", f"/sandbox/orders/{q['id']}", {"action": "issue"}).status == 400
+
+
+def test_cap_changes_while_it_runs(box):
+    days = []
+    for cap in (0, 99, 46):
+        box.admin("POST", "settings", {"max_cert_days": cap})
+        cert = leaf(box, issued(box, ["cap.example"])["certificate_id"])
+        days.append((cert.not_valid_after - cert.not_valid_before).days)
+    assert days == [199, 99, 46]
+
+
+def test_end_of_plan_is_left_out(box):
+    p = issued(box, ["lo.example"])
+    assert "order_valid_till" in box.info(p["id"]).json
+    box.admin("POST", "settings", {"order_valid_till": "absent"})
+    assert "order_valid_till" not in box.info(p["id"]).json
+    box.advance(366 * DAY)
+    assert reissue(box, p["id"], ["lo.example"]).code == "invalid_order_status", "it ends all the same"
+
+
+# --- reading -----------------------------------------------------------------------------------------
+
+
+def test_info_by_serial_and_thumbprint_of_the_primary(box):
+    p = issued(box, ["sn.example"])
+    d = duplicate(box, p["id"], ["sn.example"]).json
+    old = box.info(p["id"]).json["certificate"]
+    for text in (old["serial_number"], old["serial_number"].lower(), old["thumbprint"], old["thumbprint"].lower()):
+        assert box.info(text).json == box.info(p["id"]).json
+    copy = rows(box, p["id"], "duplicate")[0]
+    assert copy["id"] == d["certificate_id"]
+    for text in (copy["serial_number"], copy["thumbprint"], old["serial_number"][:-1], "0" * 40):
+        assert box.info(text).code == "not_found|order", text
+    reissue(box, p["id"], ["sn.example"])
+    assert box.info(old["serial_number"]).json["status"] == "reissue_pending"
+    box.issue(p["id"])
+    new = box.info(p["id"]).json["certificate"]
+    assert box.info(new["serial_number"]).json["certificate"]["id"] == new["id"]
+    assert box.info(old["serial_number"]).code == "not_found|order", "the primary is another one now"
+
+
+def test_other_downloads(box):
+    p = box.placed(["od.example"])
+    by_order = f"/services/v2/certificate/download/order/{p['id']}/format"
+    chain = lambda cid: box.call("GET", f"/services/v2/certificate/{cid}/chain")
+    assert box.call("GET", f"{by_order}/pem_all").code == chain(p["certificate_id"]).code == "not_found|certificate"
+    box.issue(p["id"])
+    r = reissue(box, p["id"], ["od.example"]).json["certificate_id"]
+    active = box.call("GET", f"{by_order}/pem_all")
+    assert active.body == box.download(p["certificate_id"]).body, "the old one, as long as the new one is not there"
+    assert chain(r).status == 404
+    box.issue(p["id"])
+    assert box.call("GET", f"{by_order}/pem_noroot").body == box.download(r, "pem_noroot").body
+    first, intermediate, root = [split_pem(c["pem"])[0] for c in chain(r).json["intermediates"]]
+    assert first == leaf(box, r) and signed_by(first, intermediate) and signed_by(intermediate, root)
+    assert box.call("GET", f"{by_order}/zip").code == "invalid_field|format"
+    assert box.call("GET", "/services/v2/certificate/download/order/1/format/pem_all").code == "not_found|order"
+    assert box.admin("GET", "counts")["chain"] == 3
+    box.fault("download", "wrong-cert", variant="other-key")
+    assert not same_key(split_pem(box.call("GET", f"{by_order}/pem_all").body)[0], "ec2")
+
+
+# --- random values -----------------------------------------------------------------------------------
+
+
+def test_life_of_random_values(box, web):
+    box.admin("POST", "settings", {"token_days": 2})
+    p = box.placed(["rv.example"])
+    expires = datetime.datetime.fromisoformat(box.token(p["id"]).json["expiration_date"])
+    assert abs(expires.timestamp() - box.admin("GET", "clock")["now_s"] - 2 * DAY) < 30
+    box.advance(2 * DAY - 60)
+    assert box.check(p["id"]).code == "file_random_value_not_found"
+    box.advance(61)
+    web.put("rv.example", p["dcv_random_value"])
+    a = box.check(p["id"])
+    assert (a.status, a.code) == (400, "random_value_expired")
+    web.put("rv.example", box.token(p["id"]).json["dcv_random_value"])
+    assert box.check(p["id"]).json["order_status"] == "issued"
+    box.advance(3 * DAY)
+    assert box.check(p["id"]).json["order_status"] == "issued", "what is proven needs no value"
+    for replies in ("new", "old"):
+        box.admin("POST", "settings", {"dcv_replies": replies})
+        q = box.placed(["rv2.example"], top={"dcv_method": "dns-txt-token"})
+        box.advance(2 * DAY + 1)
+        assert box.check(q["id"]).code == "random_value_expired"
+
+
+def test_method_that_keeps_the_value(box, web):
+    box.admin("POST", "settings", {"method_value": "same"})
+    p = box.placed(["mv.example"], top={"dcv_method": "dns-txt-token"})
+    method = lambda: put(box, f"order/certificate/{p['id']}/dcv-method", {"dcv_method": "http-token"}).json
+    assert method() == box.token(p["id"]).json and method()["dcv_random_value"] == p["dcv_random_value"]
+    box.advance(31 * DAY)
+    assert method()["dcv_random_value"] != p["dcv_random_value"], "not one that has expired"
+    box.admin("POST", "settings", {"method_value": "new"})
+    before = method()["dcv_random_value"]
+    assert method()["dcv_random_value"] != before
+
+
+# --- CAA ---------------------------------------------------------------------------------------------
+
+
+def forbid(box, name, answer="failed"):
+    return box.admin("POST", "caa", {"name": name, "answer": answer})
+
+
+def test_caa_refuses(box):
+    forbid(box, "No.caa.example")
+    assert forbid(box, "lost.caa.example", "not_found") == {
+        "caa": [{"name": "no.caa.example", "answer": "failed"}, {"name": "lost.caa.example", "answer": "not_found"}]
+    }
+    for names, code in (
+        (["no.caa.example"], "caa_check_failed|no.caa.example"),
+        (["caa.example", "www.no.caa.example"], "caa_check_failed|www.no.caa.example"),
+        (["*.lost.caa.example"], "caa_not_found|*.lost.caa.example"),
+        (["caa.example", "anno.caa.example"], None),
+    ):
+        a = box.order(names, top={"dcv_method": "dns-txt-token"})
+        assert (a.status, a.code if code else None) == (400 if code else 201, code)
+    p = issued(box, ["caa.example"])
+    assert reissue(box, p["id"], ["caa.example", "no.caa.example"]).code == "caa_check_failed|no.caa.example"
+    forbid(box, "caa.example", "not_found")
+    assert reissue(box, p["id"], ["caa.example"]).code == duplicate(box, p["id"], ["caa.example"]).code
+    assert duplicate(box, p["id"], ["caa.example"]).code == "caa_not_found|caa.example"
+    assert box.info(p["id"]).json["status"] == "issued" and box.ledger(p["id"])["duplicates"] == 0
+    forbid(box, "caa.example", "failed")
+    assert len(box.admin("GET", "caa")["caa"]) == 3, "said again, changed"
+    assert duplicate(box, p["id"], ["caa.example"]).code == "caa_check_failed|caa.example"
+    for body in ({"name": "x.example"}, {"name": "x.example", "answer": "no"}, {"name": 1, "answer": "failed"}):
+        assert box.call("POST", "/sandbox/caa", body).status == 400
+    assert box.admin("DELETE", "caa") == {"caa": []} and duplicate(box, p["id"], ["caa.example"]).status == 201
+
+
+def test_caa_keeps_an_order_pending(box, web):
+    p = box.placed(["caap.example", "www.caap.example"])
+    message = lambda said="true": box.call("GET", f"{BASE}/{p['id']}?include_caa_status={said}").json.get("caa_status_message")
+    assert message() == {n: "CAA check is not called yet" for n in ("caap.example", "www.caap.example")}
+    assert message("false") is None and "caa_status_message" not in box.info(p["id"]).json
+    assert box.call("GET", f"{BASE}/{p['id']}?include_caa_status=1").code == "invalid_field|include_caa_status"
+    forbid(box, "www.caap.example")
+    for n in ("caap.example", "www.caap.example"):
+        web.put(n, p["dcv_random_value"])
+    a = box.check(p["id"]).json
+    assert a["order_status"] == "pending" and {v["status"] for v in a["dns_name_validations"]} == {"approved"}
+    assert message()["caap.example"] == "CAA check passed" and "do not allow" in message()["www.caap.example"]
+    assert box.info(p["id"]).json["status"] == "pending"
+    box.admin("DELETE", "caa")
+    box.wait(p["id"], "issued")
+    assert message() is None, "only while it is pending"
+
+
+# --- counts ------------------------------------------------------------------------------------------
+
+
+def test_requests_of_one_issuance(box, web):
+    """What a benchmark asks: how many requests, and which, since a reset."""
+    p = issued(box, ["n.example"])
+    box.admin("DELETE", "requests")
+    assert box.admin("GET", "counts")["n_requests"] == 0
+    r = reissue(box, p["id"], ["n.example"]).json
+    web.put("n.example", r["dcv_random_value"])
+    box.check(p["id"])
+    box.download(r["certificate_id"])
+    counts = box.admin("GET", "counts")
+    assert {k: n for k, n in counts.items() if n} == {"reissue": 1, "check": 1, "download": 1, "n_requests": 3}
+    box.call("GET", "/services/v2/nothing")
+    assert box.admin("GET", "counts")["n_requests"] == 4
+
+
 # --- what others do at the console -------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 
 #include "common/mem.h"
 #include "tests/sandbox/approvals.h"
+#include "tests/sandbox/caa.h"
 #include "tests/sandbox/certificates.h"
 #include "tests/sandbox/fields.h"
 #include "tests/sandbox/order_request.h"
@@ -105,29 +106,50 @@ static bool status_word_is_good(const char *s)
 	return len > 0 && len < SBX_STATUS_MAX && strspn(s, "abcdefghijklmnopqrstuvwxyz_") == len;
 }
 
+static int bad_action(struct reply *rp, const char *message)
+{
+	return reply_error(rp, 400, "invalid_field|action", "%s", message);
+}
+
+/* What an administrator does about requests: approve the oldest, or reject it. */
+static int settle(struct sandbox *sb, struct order *o, bool yes, struct reply *rp)
+{
+	struct approval *a = approvals_waiting(o);
+	if (!a)
+		return bad_action(rp, "No request of the order waits.");
+	if (yes && approvals_check(sb, a, rp) < 0)
+		return -1;
+	approvals_settle(sb, a, yes);
+	return 0;
+}
+
+static int issue_by_hand(struct sandbox *sb, struct order *o, struct reply *rp)
+{
+	const struct certificate *c = orders_subject(o);
+	if (!c->issued_at && !certificates_can_live(sb, c))
+		return bad_action(rp, "The plan is over.");
+	orders_issue(sb, o);
+	return 0;
+}
+
 /* What an administrator does at the console. 0, or -1 with the error in *rp. */
 static int act(struct sandbox *sb, struct order *o, const char *action, struct reply *rp)
 {
-	struct approval *a = approvals_waiting(o);
-	bool approve = !strcmp(action, "approve");
-	if (!strcmp(action, "issue")) {
-		orders_issue(sb, o);
-	} else if (approve || !strcmp(action, "reject")) {
-		if (!a)
-			return reply_error(rp, 400, "invalid_field|action", "No request of the order waits.");
-		approvals_settle(sb, a, approve);
-	} else if (!strcmp(action, "revoke") || !strcmp(action, "reissue-by-console")) {
-		if (!o->active->issued_at || o->next)
-			return reply_error(rp, 400, "invalid_field|action",
-					   "The order has no certificate, or a reissue is pending.");
-		if (!strcmp(action, "revoke"))
-			certificates_revoke(sb, o, NULL, NULL);
-		else
-			certificates_reissue_by_console(sb, o);
-	} else {
-		return reply_error(rp, 400, "invalid_field|action",
-				   "Must be issue, approve, reject, revoke or reissue-by-console.");
-	}
+	bool revoke = !strcmp(action, "revoke");
+	if (!strcmp(action, "issue"))
+		return issue_by_hand(sb, o, rp);
+	if (!strcmp(action, "approve") || !strcmp(action, "reject"))
+		return settle(sb, o, !strcmp(action, "approve"), rp);
+	if (!revoke && strcmp(action, "reissue-by-console") != 0)
+		return bad_action(rp, "Must be issue, approve, reject, revoke or reissue-by-console.");
+	if (!o->active->issued_at || o->next)
+		return bad_action(rp, "The order has no certificate, or a reissue is pending.");
+	if (!revoke && certificates_plan_over(sb, o))
+		return bad_action(rp, "The plan is over.");
+	if (revoke)
+		certificates_revoke(sb, o, NULL, NULL);
+	else
+		certificates_reissue_by_console(sb, o);
 	return 0;
 }
 
@@ -196,10 +218,14 @@ static void get_counts(struct sandbox *sb, const struct request *rq, struct repl
 {
 	(void)rq;
 	struct json *j = json_new_obj();
-	for (int i = 0; i < (int)SBX_OTHER; i++)
+	int64_t all = sb->counts[SBX_OTHER];
+	for (int i = 0; i < (int)SBX_OTHER; i++) {
 		json_set_i64(j, sbx_endpoint_name((enum sbx_endpoint)i), sb->counts[i]);
+		all += sb->counts[i];
+	}
 	json_set_i64(j, "429", sb->count_429);
 	json_set_i64(j, "other", sb->counts[SBX_OTHER]);
+	json_set_i64(j, "n_requests", all);
 	reply_json(rp, 200, j);
 }
 
@@ -293,7 +319,8 @@ static const struct {
 	{ "POST", "faults", 2, post_fault },	{ "DELETE", "faults", 2, delete_faults },
 	{ "GET", "clock", 2, get_clock },	{ "POST", "clock", 2, post_clock },
 	{ "GET", "settings", 2, settings_get }, { "POST", "settings", 2, settings_post },
-	{ "GET", "scutum", 2, get_scutum },
+	{ "GET", "scutum", 2, get_scutum },	{ "GET", "caa", 2, caa_get },
+	{ "POST", "caa", 2, caa_post },		{ "DELETE", "caa", 2, caa_delete },
 };
 
 void admin_answer(struct sandbox *sb, const struct request *rq, struct reply *rp)

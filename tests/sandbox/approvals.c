@@ -86,6 +86,13 @@ static void reject(struct sandbox *sb, struct approval *a)
 	}
 }
 
+int approvals_check(const struct sandbox *sb, const struct approval *a, struct reply *rp)
+{
+	if (a->kind == APPROVAL_REVOKE || certificates_can_live(sb, a->subject))
+		return 0;
+	return reply_error(rp, 400, "invalid_order_status", "The order, or its certificate, has expired.");
+}
+
 void approvals_settle(struct sandbox *sb, struct approval *a, bool yes)
 {
 	a->status = yes ? APPROVAL_APPROVED : APPROVAL_REJECTED;
@@ -148,7 +155,7 @@ void approvals_settle_request(struct sandbox *sb, const struct request *rq, stru
 	else if (a->status != APPROVAL_PENDING)
 		(void)reply_error(rp, 400, "invalid_request_status", "The request is %s.",
 				  status_words[a->status]);
-	else {
+	else if (!yes || approvals_check(sb, a, rp) == 0) {
 		approvals_settle(sb, a, yes);
 		reply_bytes(rp, 204, "application/json", "", 0);
 	}

@@ -22,7 +22,15 @@ static const struct auth_key *everlasting(const struct sandbox *sb)
 	return NULL;
 }
 
-static const struct auth_key *by_id(const struct sandbox *sb, const char *id)
+static bool any_active(const struct sandbox *sb)
+{
+	for (size_t i = 0; i < sb->n_auth_keys; i++)
+		if (is_active(sb, &sb->auth_keys[i]))
+			return true;
+	return false;
+}
+
+static struct auth_key *by_id(const struct sandbox *sb, const char *id)
 {
 	for (size_t i = 0; i < sb->n_auth_keys; i++)
 		if (!strcmp(sb->auth_keys[i].id, id))
@@ -30,12 +38,16 @@ static const struct auth_key *by_id(const struct sandbox *sb, const char *id)
 	return NULL;
 }
 
-/* These endpoints belong to the account: a key limited to orders may not reach them. */
-static int check_scope(const struct sandbox *sb, struct reply *rp)
+/* These endpoints belong to the account: a key limited to orders may not reach them. The older generation has none
+ * that are about one of several. */
+static int check_call(const struct sandbox *sb, bool of_several, struct reply *rp)
 {
-	return sb->set.scope_orders ? reply_error(rp, 403, "access_denied|missing_permission",
-						  "You do not have permission to perform this action.")
-				    : 0;
+	if (sb->set.scope_orders)
+		return reply_error(rp, 403, "access_denied|missing_permission",
+				   "You do not have permission to perform this action.");
+	if (of_several && sb->set.auth_keys_one)
+		return reply_error(rp, 404, "not_found|route", "There is no such route.");
+	return 0;
 }
 
 static struct auth_key *make(struct sandbox *sb, uint64_t days)
@@ -69,20 +81,28 @@ static struct json *details_json(const struct sandbox *sb, const struct auth_key
 	return j;
 }
 
+/* None, or an empty object. */
+static int check_body(const struct request *rq, struct reply *rp)
+{
+	if (!rq->body.len)
+		return 0;
+	_cleanup_(json_freep) struct json *body = fields_body(rq, rp);
+	return body ? fields_check(body, "", NULL, 0, rp) : -1;
+}
+
 void authkeys_create(struct sandbox *sb, const struct request *rq, struct reply *rp)
 {
-	_cleanup_(json_freep) struct json *body = rq->body.len ? fields_body(rq, rp) : NULL;
 	uint64_t days = 0;
-	if (rq->body.len && (!body || fields_check(body, "", NULL, 0, rp) < 0))
+	if (check_body(rq, rp) < 0)
 		return;
 	SBX_LOCKED(sb);
-	if (check_scope(sb, rp) < 0)
+	if (check_call(sb, rq->n_segments == 5, rp) < 0)
 		return;
 	if (rq->n_segments == 5 && (str_parse_u64(rq->arg[0], &days) < 0 || days < 1 || days > DAYS_MAX)) {
 		(void)reply_error(rp, 400, "invalid_field|days", "Must be 1 or more days.");
 		return;
 	}
-	if (!days && everlasting(sb)) {
+	if (!days && (everlasting(sb) || (sb->set.auth_keys_one && any_active(sb)))) {
 		(void)reply_error(rp, 400, "auth_key_exists_for_account",
 				  "An error occurred while processing your request.");
 		return;
@@ -98,7 +118,7 @@ static void not_found(struct reply *rp)
 void authkeys_details(struct sandbox *sb, const struct request *rq, struct reply *rp)
 {
 	SBX_LOCKED(sb);
-	if (check_scope(sb, rp) < 0)
+	if (check_call(sb, rq->n_segments == 5, rp) < 0)
 		return;
 	const struct auth_key *k = NULL;
 	if (rq->n_segments == 5) {
@@ -115,11 +135,29 @@ void authkeys_details(struct sandbox *sb, const struct request *rq, struct reply
 		not_found(rp);
 }
 
+void authkeys_delete(struct sandbox *sb, const struct request *rq, struct reply *rp)
+{
+	if (check_body(rq, rp) < 0)
+		return;
+	SBX_LOCKED(sb);
+	if (check_call(sb, false, rp) < 0)
+		return;
+	struct auth_key *k = by_id(sb, rq->arg[0]);
+	if (!k) {
+		not_found(rp);
+		return;
+	}
+	size_t rest = (size_t)(sb->auth_keys + sb->n_auth_keys - k) - 1;
+	memmove(k, k + 1, rest * sizeof(*k));
+	sb->n_auth_keys--;
+	reply_bytes(rp, 204, "application/json", "", 0);
+}
+
 void authkeys_list(struct sandbox *sb, const struct request *rq, struct reply *rp)
 {
 	(void)rq;
 	SBX_LOCKED(sb);
-	if (check_scope(sb, rp) < 0)
+	if (check_call(sb, true, rp) < 0)
 		return;
 	struct json *list = json_new_arr();
 	for (size_t i = 0; i < sb->n_auth_keys; i++)
@@ -130,16 +168,27 @@ void authkeys_list(struct sandbox *sb, const struct request *rq, struct reply *r
 	reply_json(rp, 200, j);
 }
 
-int authkeys_choose(struct sandbox *sb, const struct order_wish *w, char ret[AUTHKEYS_TEXT_MAX],
-		    struct reply *rp)
+/* What an order says about AuthKeys must be possible; `must` when it cannot do without one. */
+static int check_wish(const struct sandbox *sb, const struct order_wish *w, bool must, struct reply *rp)
 {
-	bool want = w->use_auth_key_said ? w->use_auth_key : sb->set.auth_key_default_old;
-	const struct auth_key *k = w->auth_key_id ? by_id(sb, w->auth_key_id) : everlasting(sb);
-	bool said = w->auth_key_id || (w->use_auth_key_said && w->use_auth_key);
-	ret[0] = '\0';
-	if (said && sb->n_auth_keys == 0)
+	if (w->auth_key_id && sb->set.auth_keys_one)
+		return reply_error(rp, 400, "unknown_field|auth_key_id", "The account has one AuthKey.");
+	if ((must || w->auth_key_id) && !any_active(sb))
 		return reply_error(rp, 400, "auth_key_not_setup",
 				   "An error occurred while processing your request.");
+	return 0;
+}
+
+int authkeys_choose(struct sandbox *sb, const char *product, const struct order_wish *w,
+		    char ret[AUTHKEYS_TEXT_MAX], struct reply *rp)
+{
+	bool always = order_product_needs_auth_key(product);
+	bool want = always || (w->use_auth_key_said ? w->use_auth_key : sb->set.auth_key_default_old);
+	bool must = always || (w->use_auth_key_said && w->use_auth_key);
+	ret[0] = '\0';
+	if (check_wish(sb, w, must, rp) < 0)
+		return -1;
+	const struct auth_key *k = w->auth_key_id ? by_id(sb, w->auth_key_id) : everlasting(sb);
 	if (w->auth_key_id && (!k || !is_active(sb, k)))
 		return reply_error(rp, 400, "invalid_field|auth_key_id", "There is no such active AuthKey.");
 	if (want && k)

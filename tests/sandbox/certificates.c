@@ -43,6 +43,18 @@ struct certificate *certificates_add(struct sandbox *sb, struct order *o, enum c
 	return enter(sb, c);
 }
 
+bool certificates_plan_over(const struct sandbox *sb, const struct order *o)
+{
+	int64_t end = o->valid_till ? o->valid_till : o->order_until;
+	return end && sbx_now(sb) >= end;
+}
+
+bool certificates_can_live(const struct sandbox *sb, const struct certificate *c)
+{
+	return !certificates_plan_over(sb, c->order) &&
+	       (c->kind != CERTIFICATE_DUPLICATE || sbx_now(sb) < c->order->active->cert.not_after);
+}
+
 /* The shortest of all limits counts; longer wishes are cut without a word, as CertCentral does. */
 static int64_t end_of_life(const struct sandbox *sb, const struct certificate *c, int64_t now)
 {
@@ -53,7 +65,7 @@ static int64_t end_of_life(const struct sandbox *sb, const struct certificate *c
 		life = MIN(life, sb->set.max_cert_days * DAY_S);
 	if (c->days)
 		life = MIN(life, c->days * DAY_S);
-	return MAX(MIN(now + life, c->order->valid_till), now + 1);
+	return MIN(now + life, c->order->valid_till);
 }
 
 static bool has_name(const struct certificate *c, const char *name)
@@ -93,7 +105,7 @@ void certificates_issue(struct sandbox *sb, struct certificate *c)
 	struct order *o = c->order;
 	int64_t now = sbx_now(sb);
 	if (!o->valid_till)
-		o->valid_till = now + o->order_days * DAY_S;
+		o->valid_till = o->order_until ? o->order_until : now + o->order_days * DAY_S;
 	struct ca_request req = {
 		.key = c->foreign_key ? NULL : c->csr->key,
 		.key_is_rsa = !c->foreign_key && c->csr->rsa,
@@ -212,6 +224,15 @@ struct json *certificates_chain_json(const struct sandbox *sb, const struct cert
 	add_link(list, ca_intermediate_name(sb->ca), ca_intermediate_pem(sb->ca));
 	add_link(list, "dvcert-sandbox Root", ca_root_pem(sb->ca));
 	return list;
+}
+
+struct json *certificates_issued_json(const struct sandbox *sb, const struct certificate *c)
+{
+	struct json *j = json_new_obj();
+	json_set_i64(j, "id", c->order->id);
+	json_set_i64(j, "certificate_id", c->id);
+	json_set(j, "certificate_chain", certificates_chain_json(sb, c));
+	return j;
 }
 
 void json_set_moment(struct json *j, const char *key, int64_t at)

@@ -12,6 +12,9 @@ struct certificate *certificates_add(struct sandbox *sb, struct order *o, enum c
 				     struct order_wish *w);
 /* Signs it. A reissue becomes the order's active certificate. */
 void certificates_issue(struct sandbox *sb, struct certificate *c);
+/* Is there any life left for it: of the order's plan and, for a duplicate, of the original? */
+bool certificates_can_live(const struct sandbox *sb, const struct certificate *c);
+bool certificates_plan_over(const struct sandbox *sb, const struct order *o);
 /* A reissue as somebody makes it at the console: issued at once, for a key that nobody here has. */
 void certificates_reissue_by_console(struct sandbox *sb, struct order *o);
 /* The certificate a path segment names by id; NULL with 404 in *rp. */
@@ -25,6 +28,8 @@ void certificates_revoke(struct sandbox *sb, struct order *o, struct certificate
 size_t certificates_count(const struct order *o, enum certificate_kind kind); /* issued ones */
 /* [{"subject_common_name","pem"}]: leaf, intermediate, root. */
 struct json *certificates_chain_json(const struct sandbox *sb, const struct certificate *c);
+/* {"id","certificate_id","certificate_chain"}: what an order answers that is issued at once. */
+struct json *certificates_issued_json(const struct sandbox *sb, const struct certificate *c);
 /* As order info shows it. */
 struct json *certificates_json(const struct sandbox *sb, const struct certificate *c);
 

@@ -4,6 +4,8 @@
 #include "common/mem.h"
 #include "common/str.h"
 #include "tests/sandbox/approvals.h"
+#include "tests/sandbox/authkeys.h"
+#include "tests/sandbox/caa.h"
 #include "tests/sandbox/certificates.h"
 #include "tests/sandbox/fields.h"
 #include "tests/sandbox/names.h"
@@ -29,7 +31,7 @@ static struct order *get_changeable(struct sandbox *sb, const struct request *rq
 		(void)reply_error(rp, 400, "invalid_order_status", "The order is %s.", o->status);
 		return NULL;
 	}
-	if (sbx_now(sb) >= o->valid_till) {
+	if (certificates_plan_over(sb, o)) {
 		(void)reply_error(rp, 400, "invalid_order_status", "The order has expired: renew it.");
 		return NULL;
 	}
@@ -48,15 +50,6 @@ static struct json *waiting_json(const struct order *o, const struct approval *a
 	return j;
 }
 
-static struct json *issued_json(const struct sandbox *sb, const struct certificate *c)
-{
-	struct json *j = json_new_obj();
-	json_set_i64(j, "id", c->order->id);
-	json_set_i64(j, "certificate_id", c->id);
-	json_set(j, "certificate_chain", certificates_chain_json(sb, c));
-	return j;
-}
-
 static struct json *reissue_json(const struct sandbox *sb, const struct certificate *c,
 				 const struct approval *a)
 {
@@ -64,7 +57,7 @@ static struct json *reissue_json(const struct sandbox *sb, const struct certific
 	if (c->waits)
 		return waiting_json(o, a);
 	if (c->issued_at)
-		return issued_json(sb, c);
+		return certificates_issued_json(sb, c);
 	struct json *j = json_new_obj();
 	json_set_i64(j, "id", o->id);
 	json_set_i64(j, "certificate_id", c->id);
@@ -90,24 +83,51 @@ static void start_reissue(struct sandbox *sb, struct certificate *c)
 	orders_issue_if_due(sb, o);
 }
 
-void changes_reissue(struct sandbox *sb, const struct request *rq, struct reply *rp)
+/* Whether request tokens are looked for at a reissue is nowhere documented: by setting, and then with the fields of an
+ * order. 0, or -1 with the error in *rp. */
+static int choose_auth_key(struct sandbox *sb, const struct order *o, const struct order_wish *w,
+			   char ret[AUTHKEYS_TEXT_MAX], struct reply *rp)
 {
-	_cleanup_(json_freep) struct json *body = fields_body(rq, rp);
-	if (!body)
-		return;
+	if (sb->set.instant_reissue)
+		return authkeys_choose(sb, o->product, w, ret, rp);
+	if (w->use_auth_key_said || w->auth_key_id)
+		return reply_error(
+			rp, 400, w->auth_key_id ? "unknown_field|auth_key_id" : "unknown_field|use_auth_key",
+			"The field is not documented.");
+	return 0;
+}
+
+/* What is done under the lock. NULL with the error in *rp. */
+static struct certificate *place_reissue(struct sandbox *sb, const struct request *rq,
+					 const struct json *body, char auth_key[AUTHKEYS_TEXT_MAX],
+					 struct reply *rp)
+{
 	SBX_LOCKED(sb);
 	struct order *o = get_changeable(sb, rq, rp);
 	struct order_wish w = { 0 };
+	struct certificate *c = NULL;
 	if (!o)
-		return;
-	if (order_wish_parse_change(body, o, false, sbx_now(sb), &w, rp) == 0) {
-		struct certificate *c = certificates_add(sb, o, CERTIFICATE_REISSUE, &w);
+		return NULL;
+	if (order_wish_parse_change(body, o, false, sbx_now(sb), &w, rp) == 0 &&
+	    choose_auth_key(sb, o, &w, auth_key, rp) == 0 && caa_check(sb, w.names, w.n_names, rp) == 0) {
+		c = certificates_add(sb, o, CERTIFICATE_REISSUE, &w);
 		c->waits = sb->set.require_approval && !w.skip_approval;
 		const struct approval *a = approvals_add(sb, o, c, APPROVAL_REISSUE, c->waits, w.comments);
 		start_reissue(sb, c);
 		reply_json(rp, 201, reissue_json(sb, c, a));
 	}
 	order_wish_done(&w);
+	return c;
+}
+
+void changes_reissue(struct sandbox *sb, const struct request *rq, struct reply *rp)
+{
+	char auth_key[AUTHKEYS_TEXT_MAX] = "";
+	_cleanup_(json_freep) struct json *body = fields_body(rq, rp);
+	struct certificate *c = body ? place_reissue(sb, rq, body, auth_key, rp) : NULL;
+	if (c)
+		orders_try_instantly(sb, c, auth_key, rp);
+	mem_wipe(auth_key, sizeof(auth_key));
 }
 
 /* Another order of the same names is fine, and so is a name that a wildcard of the order covers. */
@@ -131,6 +151,15 @@ static int check_duplicate_names(const struct order_wish *w, const struct certif
 				  "A duplicate must have the names of the original.");
 }
 
+/* A duplicate ends when the original does. */
+static int check_original(const struct sandbox *sb, const struct order *o, struct reply *rp)
+{
+	return sbx_now(sb) < o->active->cert.not_after
+		       ? 0
+		       : reply_error(rp, 400, "invalid_order_status",
+				     "The certificate has expired: reissue it.");
+}
+
 void changes_duplicate(struct sandbox *sb, const struct request *rq, struct reply *rp)
 {
 	_cleanup_(json_freep) struct json *body = fields_body(rq, rp);
@@ -142,13 +171,14 @@ void changes_duplicate(struct sandbox *sb, const struct request *rq, struct repl
 	if (!o)
 		return;
 	if (order_wish_parse_change(body, o, true, sbx_now(sb), &w, rp) == 0 &&
-	    check_duplicate_names(&w, o->active, rp) == 0) {
+	    check_duplicate_names(&w, o->active, rp) == 0 && check_original(sb, o, rp) == 0 &&
+	    caa_check(sb, w.names, w.n_names, rp) == 0) {
 		struct certificate *c = certificates_add(sb, o, CERTIFICATE_DUPLICATE, &w);
 		c->waits = sb->set.require_approval && !w.skip_approval;
 		const struct approval *a = approvals_add(sb, o, c, APPROVAL_DUPLICATE, c->waits, w.comments);
 		if (!c->waits)
 			certificates_issue(sb, c);
-		reply_json(rp, 201, c->waits ? waiting_json(o, a) : issued_json(sb, c));
+		reply_json(rp, 201, c->waits ? waiting_json(o, a) : certificates_issued_json(sb, c));
 	}
 	order_wish_done(&w);
 }
@@ -225,8 +255,9 @@ void changes_dcv_method(struct sandbox *sb, const struct request *rq, struct rep
 	if (order_check_method(method, c->names, c->n_names, rp) < 0)
 		return;
 	o->dcv_method = method;
-	/* The value is a new one, and the one before is worth nothing: a client has to read the answer. */
-	orders_new_token(sb, o);
+	/* By default the value is a new one, and the one before is worth nothing: a client has to read the answer. */
+	if (!sb->set.method_value_same || sbx_now(sb) >= o->token_expires_at)
+		orders_new_token(sb, o);
 	sbx_wake_by(sb, INT64_MIN + 1);
 	struct json *j = json_new_obj();
 	if (method != DCV_EMAIL) {

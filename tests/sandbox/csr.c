@@ -2,6 +2,7 @@
 #include "tests/sandbox/csr.h"
 
 #include "common/mem.h"
+#include "common/strbuf.h"
 
 #include <openssl/bio.h>
 #include <openssl/ec.h>
@@ -133,6 +134,32 @@ struct csr *csr_copy(const struct csr *c)
 		.rsa = c->rsa,
 	};
 	return copy;
+}
+
+/* The text with `with` for every line end, and without armour when that is to go. */
+static char *respell(const char *pem, const char *with, bool armour)
+{
+	struct strbuf out = STRBUF_INIT(2 * CSR_TEXT_MAX);
+	for (const char *line = pem; *line; line += strcspn(line, "\n") + 1) {
+		if (!armour && line[0] == '-')
+			continue;
+		strbuf_add(&out, line, strcspn(line, "\n"));
+		strbuf_adds(&out, with);
+	}
+	return strbuf_take(&out);
+}
+
+char *csr_spelled(const struct csr *c, enum csr_spelling how)
+{
+	switch (how) {
+	case CSR_AS_POSTED: break;
+	case CSR_LF: return xstrdup(c->pem);
+	case CSR_LF_NOFINAL: return xstrndup(c->pem, strlen(c->pem) - 1);
+	case CSR_CRLF: return respell(c->pem, "\r\n", true);
+	case CSR_ONELINE: return respell(c->pem, "", true);
+	case CSR_BODY: return respell(c->pem, "", false);
+	}
+	return xstrdup(c->posted);
 }
 
 void csr_free(struct csr *c)

@@ -128,14 +128,18 @@ void dcv_look(struct sandbox *sb, struct order *o)
 
 bool dcv_request_tokens_prove(struct sandbox *sb, const struct certificate *c, const char *auth_key)
 {
-	struct proof p = { .auth_key = auth_key, .csr = c->csr->posted };
+	struct proof p = { .auth_key = auth_key };
+	_cleanup_free_ char *csr = NULL;
 	struct fetch_ports ports;
 	enum dcv_method method;
 	{
 		SBX_LOCKED(sb);
+		method = c->order->dcv_method;
+		if (!orders_wants_proof(c->order) || (method != DCV_HTTP && method != DCV_DNS_TXT))
+			return false;
+		p.csr = csr = csr_spelled(c->csr, (enum csr_spelling)sb->set.csr_spelling);
 		p.now = sbx_now(sb);
 		ports = ports_of(sb);
-		method = c->order->dcv_method;
 	}
 	for (size_t i = 0; i < c->n_names; i++)
 		if (atomic_load(&sb->stopping) || !proves(sb, &ports, method, c->names[i], &p))
@@ -160,6 +164,10 @@ static void answer_check(struct sandbox *sb, const struct order *o, struct reply
 	const struct certificate *c = orders_subject(o);
 	bool all = orders_all_proven(c) || c->issued_at;
 	bool old = sb->set.dcv_replies_old;
+	if (!all && sbx_now(sb) >= o->token_expires_at) {
+		(void)reply_error(rp, 400, "random_value_expired", "The random value has expired.");
+		return;
+	}
 	if (!all && o->dcv_method == DCV_HTTP) {
 		(void)reply_error(
 			rp, 400, "file_random_value_not_found",

@@ -12,5 +12,6 @@ void dcv_check(struct sandbox *sb, const struct request *rq, struct reply *rp);
 bool dcv_can_look(const struct sandbox *sb, const struct order *o);
 /* Fetches the missing proofs of an order and notes them; lock not held. */
 void dcv_look(struct sandbox *sb, struct order *o);
-/* Does every name of the certificate show a good request token, by the method of its order? Lock not held. */
+/* Does every name of the certificate show a good request token, by the method of its order (which must be HTTP or TXT,
+ * and the certificate one that is to be proven)? Lock not held. */
 bool dcv_request_tokens_prove(struct sandbox *sb, const struct certificate *c, const char *auth_key);

@@ -80,28 +80,68 @@ static void send_wrong(const struct sandbox *sb, const struct certificate *c, en
 	ca_cert_done(&wrong);
 }
 
-void download_certificate(struct sandbox *sb, const struct request *rq, struct reply *rp)
+static const struct format *get_format(const struct request *rq, struct reply *rp)
 {
-	const struct format *f = NULL;
 	for (size_t i = 0; i < ARRAY_SIZE(formats); i++)
 		if (!strcmp(rq->arg[1], formats[i].name))
-			f = &formats[i];
-	if (!f) {
-		(void)reply_error(rp, 400, "invalid_field|format",
-				  "The sandbox knows pem_all, pem_noroot and pem_nointermediate.");
-		return;
-	}
-	SBX_LOCKED(sb);
-	struct certificate *c = certificates_get(sb, rq->arg[0], rp);
-	if (!c)
-		return;
+			return &formats[i];
+	(void)reply_error(rp, 400, "invalid_field|format",
+			  "The sandbox knows pem_all, pem_noroot and pem_nointermediate.");
+	return NULL;
+}
+
+/* After what was due has been issued. */
+static bool is_there(struct sandbox *sb, const struct certificate *c, struct reply *rp)
+{
 	orders_issue_if_due(sb, c->order);
-	if (!c->issued_at) {
+	if (!c->issued_at)
 		(void)reply_error(rp, 404, "not_found|certificate", "The certificate has not been issued.");
-		return;
-	}
+	return c->issued_at != 0;
+}
+
+static void send(struct sandbox *sb, const struct request *rq, const struct certificate *c,
+		 const struct format *f, struct reply *rp)
+{
 	if (rq->fault.kind == FAULT_WRONG_CERT)
 		send_wrong(sb, c, rq->fault.variant, f, rp);
 	else
 		send_chain(sb, c->cert.pem, f, true, rp);
+}
+
+void download_certificate(struct sandbox *sb, const struct request *rq, struct reply *rp)
+{
+	const struct format *f = get_format(rq, rp);
+	if (!f)
+		return;
+	SBX_LOCKED(sb);
+	const struct certificate *c = certificates_get(sb, rq->arg[0], rp);
+	if (c && is_there(sb, c, rp))
+		send(sb, rq, c, f, rp);
+}
+
+/* "Only the active certificate": during a reissue that is still the old one. */
+void download_order(struct sandbox *sb, const struct request *rq, struct reply *rp)
+{
+	const struct format *f = get_format(rq, rp);
+	if (!f)
+		return;
+	SBX_LOCKED(sb);
+	struct order *o = orders_get(sb, rq->arg[0], rp);
+	if (!o)
+		return;
+	orders_issue_if_due(sb, o);
+	if (is_there(sb, o->active, rp))
+		send(sb, rq, o->active, f, rp);
+}
+
+/* Named for the intermediates, the list begins with the leaf. */
+void download_chain(struct sandbox *sb, const struct request *rq, struct reply *rp)
+{
+	SBX_LOCKED(sb);
+	const struct certificate *c = certificates_get(sb, rq->arg[0], rp);
+	if (!c || !is_there(sb, c, rp))
+		return;
+	struct json *j = json_new_obj();
+	json_set(j, "intermediates", certificates_chain_json(sb, c));
+	reply_json(rp, 200, j);
 }

@@ -4,12 +4,14 @@
 #include "common/str.h"
 #include "common/timefmt.h"
 #include "tests/sandbox/approvals.h"
+#include "tests/sandbox/caa.h"
 #include "tests/sandbox/certificates.h"
 #include "tests/sandbox/order_request.h"
 #include "tests/sandbox/orders.h"
 #include "tests/sandbox/paging.h"
 
 #include <errno.h>
+#include <strings.h>
 
 #define DAY_S	     INT64_C(86400)
 #define WINDOW_MAX_S (7 * DAY_S)
@@ -140,7 +142,7 @@ static struct json *info_json(const struct sandbox *sb, const struct order *o)
 	json_set_bool(j, "is_renewed", o->renewed_by != 0);
 	json_set_i64(j, "renewed_order_id", o->renewed_by);
 	json_set_moment(j, "date_created", o->created_at);
-	if (o->valid_till)
+	if (o->valid_till && !sb->set.plan_end_absent)
 		json_set_date(j, "order_valid_till", o->valid_till);
 	json_set_bool(j, "disable_renewal_notifications", o->renewal_notices_off);
 	set_id_name(j, "container", 1, "dvcert-sandbox");
@@ -160,15 +162,38 @@ static struct json *info_json(const struct sandbox *sb, const struct order *o)
 	return j;
 }
 
+/* "You can replace the id with the thumbprint or serial number of the primary certificate", not of a duplicate. */
+static struct order *get_by_primary(struct sandbox *sb, const char *text)
+{
+	for (size_t i = 0; i < sb->n_orders; i++) {
+		const struct certificate *c = sb->orders[i]->active;
+		if (c->issued_at &&
+		    (strcasecmp(c->cert.serial, text) == 0 || strcasecmp(c->cert.thumbprint, text) == 0))
+			return sb->orders[i];
+	}
+	return NULL;
+}
+
 void orders_info(struct sandbox *sb, const struct request *rq, struct reply *rp)
 {
+	const char *caa = request_query(rq, "include_caa_status");
 	static const char *const known[] = { "include_caa_status" };
 	if (paging_check_query(rq, known, ARRAY_SIZE(known), rp) < 0)
 		return;
+	if (caa && strcmp(caa, "true") != 0 && strcmp(caa, "false") != 0) {
+		(void)paging_error(rp, "invalid_field", "include_caa_status", "Must be true or false.");
+		return;
+	}
 	SBX_LOCKED(sb);
-	struct order *o = orders_get(sb, rq->arg[0], rp);
+	struct order *o = get_by_primary(sb, rq->arg[0]);
+	if (!o)
+		o = orders_get(sb, rq->arg[0], rp);
 	if (!o)
 		return;
 	orders_issue_if_due(sb, o);
-	reply_json(rp, 200, info_json(sb, o));
+	struct json *j = info_json(sb, o);
+	/* "Only works while the order is in a pending state." */
+	if (caa && !strcmp(caa, "true") && order_is(o, "pending"))
+		json_set(j, "caa_status_message", caa_status_json(sb, orders_subject(o)));
+	reply_json(rp, 200, j);
 }

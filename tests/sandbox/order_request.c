@@ -56,6 +56,8 @@ static const struct field change_fields[] = {
 	{ "certificate", JSON_OBJECT, true },
 	{ "comments", JSON_STRING, false },
 	{ "skip_approval", JSON_BOOL, false },
+	{ "use_auth_key", JSON_BOOL, false }, /* the last two: not for duplicates */
+	{ "auth_key_id", JSON_STRING, false },
 };
 
 static const struct field change_certificate_fields[] = {
@@ -81,9 +83,12 @@ static const struct field validity_fields[] = {
 	{ "custom_expiration_date", JSON_STRING, false },
 };
 
+/* Encryption Everywhere exists, but no page tells its id: this one is the sandbox's own. */
+static const char ENCRYPTION_EVERYWHERE[] = "ssl_dv_ee";
+
 static const char *const products[ORDER_PRODUCTS_NR] = {
-	"ssl_dv_geotrust",	"ssl_dv_rapidssl",   "wildcard_dv_geotrust",
-	"wildcard_dv_rapidssl", "cloud_dv_geotrust", "ssl_dv_geotrust_flex",
+	"ssl_dv_geotrust",   "ssl_dv_rapidssl",	     "wildcard_dv_geotrust", "wildcard_dv_rapidssl",
+	"cloud_dv_geotrust", "ssl_dv_geotrust_flex", ENCRYPTION_EVERYWHERE,
 };
 
 static const char *const dcv_words[] = {
@@ -104,6 +109,11 @@ const char *order_product(const char *id)
 		if (!strcmp(id, products[i]))
 			return products[i];
 	return NULL;
+}
+
+bool order_product_needs_auth_key(const char *product)
+{
+	return !strcmp(product, ENCRYPTION_EVERYWHERE);
 }
 
 const char *order_dcv_word(enum dcv_method m)
@@ -133,7 +143,8 @@ static bool opt_i64(const struct json *j, const char *key, int64_t *ret)
 static int add_name(struct order_wish *w, const char *product, const char *name, const char *field,
 		    struct reply *rp)
 {
-	bool wildcard_ok = strcmp(product, "ssl_dv_geotrust") != 0 && strcmp(product, "ssl_dv_rapidssl") != 0;
+	bool wildcard_ok = strcmp(product, "ssl_dv_geotrust") != 0 &&
+			   strcmp(product, "ssl_dv_rapidssl") != 0 && !order_product_needs_auth_key(product);
 	if (!name || !name_is_good(name, wildcard_ok)) {
 		_cleanup_free_ char *code = xasprintf("invalid_field|%s", field);
 		return reply_error(rp, 400, code, "'%s' is not a name that %s can cover.",
@@ -210,9 +221,10 @@ static int bad_validity(struct reply *rp, const char *prefix, const char *name, 
 	return reply_error(rp, 400, code, "%s", message);
 }
 
-/* Custom date > days > years, as CertCentral ranks them; *ret_days stays 0 when none is there. */
+/* Custom date > days > years, as CertCentral ranks them; *ret_days stays 0 when none is there. *ret_until (which
+ * may be NULL) is the last second of the date. */
 static int read_validity(const struct json *j, const char *prefix, const char *stem, int64_t now,
-			 int64_t *ret_days, struct reply *rp)
+			 int64_t *ret_days, int64_t *ret_until, struct reply *rp)
 {
 	_cleanup_free_ char *days_key = xasprintf("%sdays", stem);
 	_cleanup_free_ char *years_key = xasprintf("%syears", stem);
@@ -223,6 +235,8 @@ static int read_validity(const struct json *j, const char *prefix, const char *s
 			return bad_validity(rp, prefix, "custom_expiration_date",
 					    "Must be a yyyy-MM-dd to come.");
 		*ret_days = (until - now + DAY_S - 1) / DAY_S;
+		if (ret_until)
+			*ret_until = until + DAY_S - 1;
 	} else if (opt_i64(j, days_key, &n)) {
 		if (n < 1 || n > 3 * 366)
 			return bad_validity(rp, prefix, days_key, "Must be 1 to 1098.");
@@ -240,7 +254,7 @@ static int parse_cert_validity(const struct json *cert, int64_t now, struct orde
 	const struct json *val = json_get(cert, "cert_validity");
 	const char *prefix = "certificate.cert_validity.";
 	if (val && (fields_check(val, prefix, validity_fields, ARRAY_SIZE(validity_fields), rp) < 0 ||
-		    read_validity(val, prefix, "", now, &w->certificate_days, rp) < 0))
+		    read_validity(val, prefix, "", now, &w->certificate_days, NULL, rp) < 0))
 		return -1;
 	if (w->certificate_days > w->order_days)
 		return reply_error(rp, 400, "cert_validity_exceeds_order_validity",
@@ -253,9 +267,9 @@ static int parse_validity(const struct json *body, int64_t now, struct order_wis
 	const struct json *order = json_get(body, "order_validity");
 	if (order &&
 	    (fields_check(order, "order_validity.", validity_fields, ARRAY_SIZE(validity_fields), rp) < 0 ||
-	     read_validity(order, "order_validity.", "", now, &w->order_days, rp) < 0))
+	     read_validity(order, "order_validity.", "", now, &w->order_days, &w->order_until, rp) < 0))
 		return -1;
-	if (!order && read_validity(body, "", "validity_", now, &w->order_days, rp) < 0)
+	if (!order && read_validity(body, "", "validity_", now, &w->order_days, &w->order_until, rp) < 0)
 		return -1;
 	if (w->order_days == 0)
 		return reply_error(rp, 400, "missing_field|order_validity",
@@ -325,6 +339,12 @@ static int parse_dcv(const struct json *body, struct order_wish *w, struct reply
 	return order_check_method(w->dcv_method, w->names, w->n_names, rp);
 }
 
+static void read_auth_key(const struct json *body, struct order_wish *w)
+{
+	w->auth_key_id = xstrdup_opt(opt_str(body, "auth_key_id"));
+	w->use_auth_key_said = json_get_bool(body, "use_auth_key", &w->use_auth_key) == 1;
+}
+
 static int parse_rest(const struct json *body, struct order_wish *w, struct reply *rp)
 {
 	static const char *const payments[] = { "balance", "card", "profile" };
@@ -344,8 +364,7 @@ static int parse_rest(const struct json *body, struct order_wish *w, struct repl
 	if (container && fields_check(container, "container.", id_fields, ARRAY_SIZE(id_fields), rp) < 0)
 		return -1;
 	(void)opt_i64(body, "renewal_of_order_id", &w->renewal_of);
-	w->auth_key_id = xstrdup_opt(opt_str(body, "auth_key_id"));
-	w->use_auth_key_said = json_get_bool(body, "use_auth_key", &w->use_auth_key) == 1;
+	read_auth_key(body, w);
 	w->payment_method = xstrdup_opt(payment);
 	w->alternative_order_id = xstrdup_opt(reference);
 	(void)!json_get_bool(body, "skip_approval", &w->skip_approval);
@@ -370,13 +389,14 @@ int order_wish_parse_change(const struct json *body, const struct order *o, bool
 	const struct json *cert = json_get(body, "certificate");
 	size_t n = ARRAY_SIZE(change_certificate_fields) - (duplicate ? 1 : 0);
 	w->order_days = o->order_days;
-	if (fields_check(body, "", change_fields, ARRAY_SIZE(change_fields), rp) < 0 ||
+	if (fields_check(body, "", change_fields, ARRAY_SIZE(change_fields) - (duplicate ? 2 : 0), rp) < 0 ||
 	    parse_certificate(cert, change_certificate_fields, n, o->product, w, rp) < 0 ||
 	    parse_cert_validity(cert, now, w, rp) < 0 ||
 	    order_check_method(o->dcv_method, w->names, w->n_names, rp) < 0)
 		return -1;
 	w->comments = xstrdup_opt(opt_str(body, "comments"));
 	(void)!json_get_bool(body, "skip_approval", &w->skip_approval);
+	read_auth_key(body, w);
 	return 0;
 }
 

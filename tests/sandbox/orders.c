@@ -7,6 +7,7 @@
 #include "common/timefmt.h"
 #include "tests/sandbox/approvals.h"
 #include "tests/sandbox/authkeys.h"
+#include "tests/sandbox/caa.h"
 #include "tests/sandbox/certificates.h"
 #include "tests/sandbox/dcv.h"
 #include "tests/sandbox/fields.h"
@@ -70,10 +71,16 @@ void orders_issue(struct sandbox *sb, struct order *o)
 	orders_set_status(sb, o, "issued");
 }
 
+bool orders_may_issue(const struct sandbox *sb, const struct order *o)
+{
+	const struct certificate *c = orders_subject(o);
+	return certificates_can_live(sb, c) && !caa_blocks(sb, c);
+}
+
 void orders_issue_if_due(struct sandbox *sb, struct order *o)
 {
 	const struct certificate *c = orders_subject(o);
-	if (orders_wants_proof(o) && c->validated_ms &&
+	if (orders_wants_proof(o) && c->validated_ms && orders_may_issue(sb, o) &&
 	    sbx_now_ms(sb) >= c->validated_ms + sb->set.issue_delay_s * 1000)
 		orders_issue(sb, o);
 }
@@ -140,6 +147,7 @@ static struct order *add_order(struct sandbox *sb, const char *product, struct o
 		.payment_method = TAKE_PTR(w->payment_method),
 		.dcv_method = w->dcv_method,
 		.order_days = w->order_days,
+		.order_until = w->order_until,
 		.renewal_notices_off = w->renewal_notices_off,
 		.renewal_of = w->renewal_of,
 		.created_at = sbx_now(sb),
@@ -197,33 +205,30 @@ static struct order *place(struct sandbox *sb, const char *product, struct order
 {
 	struct order *old = NULL;
 	SBX_LOCKED(sb);
-	if (check_renewal(sb, w, &old, rp) < 0 || authkeys_choose(sb, w, auth_key, rp) < 0)
+	if (check_renewal(sb, w, &old, rp) < 0 || authkeys_choose(sb, product, w, auth_key, rp) < 0 ||
+	    caa_check(sb, w->names, w->n_names, rp) < 0)
 		return NULL;
 	struct order *o = add_order(sb, product, w);
 	if (old)
 		old->renewed_by = o->id;
-	if (!orders_wants_proof(o) || (o->dcv_method != DCV_HTTP && o->dcv_method != DCV_DNS_TXT))
-		auth_key[0] = '\0';
 	reply_json(rp, 201, placed_json(o));
 	return o;
 }
 
-/* Issued at once, delay or not: that is what instant issuance is for. */
-static void issue_instantly(struct sandbox *sb, struct order *o, struct reply *rp)
+/* Delay or not: that is what instant issuance is for. */
+void orders_try_instantly(struct sandbox *sb, struct certificate *c, const char *auth_key, struct reply *rp)
 {
+	struct order *o = c->order;
+	if (!auth_key[0] || !dcv_request_tokens_prove(sb, c, auth_key))
+		return;
 	SBX_LOCKED(sb);
-	struct certificate *c = o->active;
-	if (!orders_wants_proof(o))
+	if (!orders_wants_proof(o) || orders_subject(o) != c || !orders_may_issue(sb, o))
 		return;
 	for (size_t i = 0; i < c->n_names; i++)
 		c->proven[i] = true;
 	c->validated_ms = sbx_now_ms(sb);
 	orders_issue(sb, o);
-	struct json *j = json_new_obj();
-	json_set_i64(j, "id", o->id);
-	json_set_i64(j, "certificate_id", c->id);
-	json_set(j, "certificate_chain", certificates_chain_json(sb, c));
-	reply_json(rp, 201, j);
+	reply_json(rp, 201, certificates_issued_json(sb, c));
 }
 
 void orders_place(struct sandbox *sb, const struct request *rq, struct reply *rp)
@@ -247,7 +252,7 @@ void orders_place(struct sandbox *sb, const struct request *rq, struct reply *rp
 	if (order_wish_parse(body, product, now, &w, rp) == 0)
 		o = place(sb, product, &w, auth_key, rp);
 	order_wish_done(&w);
-	if (o && auth_key[0] && dcv_request_tokens_prove(sb, o->certificates[0], auth_key))
-		issue_instantly(sb, o, rp);
+	if (o)
+		orders_try_instantly(sb, o->certificates[0], auth_key, rp);
 	mem_wipe(auth_key, sizeof(auth_key));
 }

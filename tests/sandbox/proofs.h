@@ -11,7 +11,7 @@
 struct proof {
 	const char *value;    /* the random value; NULL = a request token is looked for */
 	const char *auth_key; /* for request tokens: the text of the key ... */
-	const char *csr;      /* ... and of the CSR, as it was posted */
+	const char *csr;      /* ... and of the CSR, in the spelling that the CA keeps */
 	int64_t now;
 };
 

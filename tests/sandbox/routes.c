@@ -32,6 +32,8 @@ static const struct route routes[] = {
 	{ "PUT", "/services/v2/order/certificate/*/dcv-random-value", SBX_TOKEN, dcv_random_value },
 	{ "PUT", "/services/v2/order/certificate/*/check-dcv", SBX_CHECK, dcv_check },
 	{ "GET", "/services/v2/certificate/*/download/format/*", SBX_DOWNLOAD, download_certificate },
+	{ "GET", "/services/v2/certificate/download/order/*/format/*", SBX_DOWNLOAD, download_order },
+	{ "GET", "/services/v2/certificate/*/chain", SBX_CHAIN, download_chain },
 	{ "POST", "/services/v2/order/certificate/*/reissue", SBX_REISSUE, changes_reissue },
 	{ "GET", "/services/v2/order/certificate/*/reissue", SBX_REISSUES, changes_list_reissues },
 	{ "POST", "/services/v2/order/certificate/*/duplicate", SBX_DUPLICATE, changes_duplicate },
@@ -49,6 +51,7 @@ static const struct route routes[] = {
 	{ "POST", "/services/v2/account/auth-key/*", SBX_AUTHKEY, authkeys_create },
 	{ "GET", "/services/v2/account/auth-key", SBX_AUTHKEY, authkeys_details },
 	{ "GET", "/services/v2/account/auth-key/*", SBX_AUTHKEY, authkeys_details },
+	{ "DELETE", "/services/v2/account/auth-key/*", SBX_AUTHKEY, authkeys_delete },
 	{ "GET", "/services/v2/account/auth-keys", SBX_AUTHKEY, authkeys_list },
 	{ NULL, "/api/v1/update_cert", SBX_SCUTUM, scutum_update },
 };

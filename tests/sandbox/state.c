@@ -14,6 +14,7 @@ static const char *const endpoint_names[SBX_ENDPOINT_NR] = {
 	[SBX_CHECK] = "check",
 	[SBX_CHANGES] = "changes",
 	[SBX_DOWNLOAD] = "download",
+	[SBX_CHAIN] = "chain",
 	[SBX_SCUTUM] = "scutum",
 	[SBX_OTHER] = "other",
 	[SBX_REISSUE] = "reissue",
@@ -127,6 +128,9 @@ static void free_ledger(struct sandbox *sb)
 	}
 	free(sb->approvals);
 	free(sb->auth_keys);
+	for (size_t i = 0; i < sb->n_caa; i++)
+		free(sb->caa[i].name);
+	free(sb->caa);
 }
 
 void sbx_done(struct sandbox *sb)

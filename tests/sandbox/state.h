@@ -21,6 +21,7 @@ enum sbx_endpoint {
 	SBX_CHECK,
 	SBX_CHANGES,
 	SBX_DOWNLOAD,
+	SBX_CHAIN,
 	SBX_SCUTUM,
 	SBX_REISSUE,
 	SBX_REISSUES,
@@ -103,8 +104,9 @@ struct order {
 	size_t n_certificates;
 	struct approval **approvals; /* [0] is the order's own */
 	size_t n_approvals;
-	int64_t order_days; /* life of the plan ... */
-	int64_t valid_till; /* ... which begins with the first certificate; 0 = not yet */
+	int64_t order_days;  /* life of the plan ... */
+	int64_t order_until; /* ... or its last second, when a date was asked for; else 0 */
+	int64_t valid_till;  /* the plan begins with the first certificate; 0 = not yet */
 	int64_t created_at;
 	int64_t changed_at; /* of the status word; the birth of an order is no change */
 	int64_t polled_ms;  /* last look of the CA by itself */
@@ -121,6 +123,12 @@ struct auth_key {
 	char key[65];
 	int64_t created_at;
 	int64_t expires_at; /* 0 = never */
+};
+
+/* What the CA finds in DNS when it asks for CAA of this name and of what is below it. */
+struct caa_rule {
+	char *name;
+	bool unreadable; /* no answer; else records that leave DigiCert out */
 };
 
 /* One accepted (host, id, key) of Scutum. */
@@ -150,9 +158,6 @@ struct request_log {
 	unsigned status;   /* 0 = dropped, or still being answered */
 	const char *fault; /* kind, a literal; NULL = none */
 };
-
-/* Over which text of the CSR a request token is made: what CertCentral keeps is nowhere documented. */
-enum csr_spelling { CSR_AS_POSTED, CSR_LF, CSR_LF_NOFINAL, CSR_CRLF, CSR_ONELINE, CSR_BODY };
 
 /* Which of the ways to ask for revocations works. */
 enum revocation_mood {
@@ -224,6 +229,8 @@ struct sandbox {
 	int64_t first_approval_id;
 	struct auth_key *auth_keys;
 	size_t n_auth_keys;
+	struct caa_rule *caa;
+	size_t n_caa;
 
 	struct fault_list faults;
 	struct rates rates;

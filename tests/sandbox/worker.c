@@ -20,7 +20,7 @@ static int64_t next_look_ms(const struct sandbox *sb, const struct order *o)
 static int64_t issue_due_ms(const struct sandbox *sb, const struct order *o)
 {
 	const struct certificate *c = orders_subject(o);
-	if (!c->validated_ms || !orders_wants_proof(o))
+	if (!c->validated_ms || !orders_wants_proof(o) || !orders_may_issue(sb, o))
 		return INT64_MAX;
 	return c->validated_ms + sb->set.issue_delay_s * 1000;
 }
