@@ -270,7 +270,7 @@ int value_email(const char *in, char **ret, struct err *reterr)
 	_cleanup_free_ char *domain = NULL;
 	int r = 0;
 
-	if (!at)
+	if (!at || at[1] == '\0')
 		return err_set(reterr, -EINVAL, "\"%s\" is not an e-mail address, such as admin@example.jp",
 			       in);
 	if (len == 0 || len > 64 || strspn(in, allowed) != len || in[0] == '.' || at[-1] == '.' ||

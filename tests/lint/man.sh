@@ -154,6 +154,10 @@ check_examples() {
 	grep -hoE '(api_key|passphrase)_file: [^ }]+' "$work"/examples/* | cut -d' ' -f2 | while read -r secret; do
 		(umask 077 && echo not-a-secret >"$work/credentials/$secret")
 	done
+	grep -hoE 'tsig_key_file: [^ }]+' "$work"/examples/* | cut -d' ' -f2 | while read -r key; do
+		(umask 077 && echo 'key lint { algorithm hmac-sha256; secret "bm90LWEtc2VjcmV0LWF0LWFsbA=="; };' \
+			>"$work/credentials/$key")
+	done
 	for example in "$work"/examples/*; do
 		mkdir -p "$work/etc/conf.d"
 		case $example in

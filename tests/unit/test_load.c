@@ -13,6 +13,7 @@
 
 #include "common/clock.h"
 #include "config/arena.h"
+#include "config/tsig.h"
 
 #include <string.h>
 
@@ -494,9 +495,27 @@ static void test_examples(void **state)
 	c = load_right();
 	assert_int_equal(c->n_domains, 1);
 	config_unref(c);
+	box_write(&box, "certcentral-auth-key", "AUTHKEY\n");
+	box_write(
+		&box, "corp.tsig",
+		"key \"dvcertd\" {\n\talgorithm hmac-sha256;\n\tsecret \"AAAAAAAAAAAAAAAAAAAAAA==\";\n};\n");
+	copy_example("dns-rfc2136.yaml");
+	c = load_right();
+	assert_string_equal(c->domains[0].dcv.provider->tsig_key->name, "dvcertd");
+	config_unref(c);
+	copy_example("dns-exec.yaml");
+	c = load_right();
+	assert_string_equal(c->domains[0].common_name, "*.example.jp");
+	assert_string_equal(c->domains[0].dcv.provider->command[0], "/usr/libexec/dvcertd/acme-dnsapi");
+	config_unref(c);
+	copy_example("email.yaml");
+	c = load_right();
+	assert_int_equal(c->domains[0].dcv.n_emails, 2);
+	config_unref(c);
 	copy_example("full.yaml");
 	c = load_right();
-	assert_int_equal(c->n_domains, 3);
+	assert_int_equal(c->n_domains, 6);
+	assert_int_equal(c->n_providers, 2);
 	assert_string_equal(secret_bytes(config_find(c, "www.example.jp")->deploy[0].scutum.key_passphrase),
 			    "pass phrase");
 	config_unref(c);
