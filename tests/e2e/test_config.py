@@ -154,7 +154,24 @@ VALUES = {
     "no-name": ("domains.0", {"key": {"type": "rsa"}}, r"name"),
     "wildcard-http": ("domains.0.dns_names", ["*.example.jp"], r"http-token"),
     "wildcard-common-name": ("domains.0.common_name", "*.example.jp", r"http-token"),
+    "wildcard-remedy": ("domains.0.dns_names", ["*.example.jp"], r"dns-txt-token"),
     "bad-method": ("defaults.dcv.method", "htp-token", r"http-token"),
+    "webroot-with-dns": ("defaults.dcv.method", "dns-txt-token", r"webroot.*http-token"),
+    "dns-without-provider": ("defaults.dcv", {"method": "dns-txt-token"}, r"provider.*missing"),
+    "no-such-provider": ("defaults.dcv", {"method": "dns-txt-token", "provider": "corp"}, r"corp.*dns_providers"),
+    "provider-with-http": ("defaults.dcv.provider", "corp", r"provider.*dns-txt-token"),
+    "email-without-address": ("defaults.dcv", {"method": "email"}, r"emails"),
+    "email-elsewhere": ("defaults.dcv", {"method": "email", "emails": ["a@example.com"]}, r"www\.example\.jp"),
+    "email-syntax": ("defaults.dcv", {"method": "email", "emails": ["admin at example.jp"]}, r"e-mail"),
+    "provider-type": ("dns_providers", {"p": {"type": "nsupdate"}}, r"rfc2136 or exec"),
+    "provider-without-key": ("dns_providers", {"p": {"type": "rfc2136", "server": "192.0.2.1"}}, r"tsig_key_file"),
+    "provider-by-name": ("dns_providers.p", {"type": "rfc2136", "server": "ns.jp", "tsig_key_file": "t"}, r"address"),
+    "provider-relative": ("dns_providers.p", {"type": "exec", "command": ["x"]}, r"absolute"),
+    "provider-mixed": ("dns_providers.p", {"type": "exec", "command": ["/x"], "ttl": "9s"}, r"ttl.*rfc2136.*exec"),
+    "provider-name": ("dns_providers", {"a/b": {"type": "exec", "command": ["/x"]}}, r"a/b.*name"),
+    "preflight-dns": ("preflight", {"dns": "ns.example.jp"}, r"preflight\.dns.*ADDR:PORT"),
+    "instant-issuance": ("certcentral.instant_issuance", "yes please", r"true or false"),
+    "auth-key-absent": ("certcentral.auth_key_file", "absent", r"auth_key_file.*absent"),
     "relative-webroot": ("defaults.dcv.webroot", "www", r"absolute|/"),
     "webroot-and-responder": ("defaults.dcv.responder", True, r"responder"),
     "small-rsa": ("domains.0.key", {"type": "rsa", "bits": 1024}, r"2048"),
@@ -199,6 +216,62 @@ def test_conf_d_file_is_named(place):
     folder.mkdir()
     (folder / "10-x.yaml").write_text("log: {level: info}\n")
     refused(place, r"log", r"10-x\.yaml:\d+:\d+: ")
+
+
+# --- DNS providers ---
+
+TSIG = 'key "upd" {\n\talgorithm hmac-sha256;\n\tsecret "%s";\n};\n'
+SECRET = "0XIyUB2TNSg0QvgJ4nUVPZGpxVQLiLVWzTWPHDqvkZ8="
+
+
+@pytest.fixture
+def dns_place(place):
+    """One domain for each method."""
+    place.config["dns_providers"] = {
+        "corp": {"type": "rfc2136", "server": "192.0.2.53", "tsig_key_file": "corp.tsig"},
+        "api": {"type": "exec", "command": ["/usr/bin/true", "x"]},
+    }
+    place.config["domains"] += [
+        {"name": "wild", "common_name": "*.example.jp", "dcv": {"method": "dns-txt-token", "provider": "corp"}},
+        {"name": "alias.example.jp", "dcv": {"method": "dns-cname-token", "provider": "api"}},
+        {"name": "mail.example.jp", "dcv": {"method": "email", "emails": ["admin@example.jp"]}},
+    ]
+    place.write_secret("corp.tsig", TSIG % SECRET)
+    place.write_config()
+    return place
+
+
+def test_all_methods(dns_place):
+    code, text = check(dns_place)
+    assert code == 0, text
+
+
+def test_two_cnames_at_one_name(dns_place):
+    dcv = {"method": "dns-cname-token", "provider": "api"}
+    dns_place.config["domains"].append({"name": "x", "common_name": "*.alias.example.jp", "dcv": dcv})
+    dns_place.write_config()
+    refused(dns_place, r"alias\.example\.jp.*dvcertd\.yaml:\d+:\d+\).*dns-txt-token")
+
+
+TSIG_FILES = {
+    "mode": (TSIG % SECRET, 0o644, r"corp\.tsig.*others.*chmod"),
+    "base64": (TSIG % "not base64 at all", 0o600, r"corp\.tsig: line 3: .*base64"),
+    "sha1": (TSIG.replace("256", "1") % SECRET, 0o600, r"corp\.tsig: line 2: .*tsig-keygen -a hmac-sha256"),
+    "bare": (SECRET + "\n", 0o600, r"corp\.tsig: line 1: "),
+}
+
+
+@pytest.mark.parametrize("case", TSIG_FILES)
+def test_bad_tsig_file(dns_place, case):
+    text, mode, pattern = TSIG_FILES[case]
+    dns_place.write_secret("corp.tsig", text, mode=mode)
+    said = refused(dns_place, r"tsig_key_file.*" + pattern)
+    assert SECRET not in said
+
+
+def test_tsig_file_is_missing(dns_place):
+    (dns_place.dir / "corp.tsig").unlink()
+    refused(dns_place, r"tsig_key_file.*corp\.tsig")
 
 
 # --- secrets ---
