@@ -128,15 +128,18 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/systemd/system \
 		$(DESTDIR)$(PREFIX)/lib/sysusers.d $(DESTDIR)$(PREFIX)/lib/tmpfiles.d \
 		$(DESTDIR)$(PREFIX)/share/doc/dvcertd/examples $(DESTDIR)/etc/dvcertd/conf.d \
+		$(DESTDIR)$(PREFIX)/libexec/dvcertd \
 		$(addprefix $(DESTDIR)$(PREFIX)/share/man/man,1 5 8)
 	install -m 0755 $(BUILD)/dvcertd $(DESTDIR)$(PREFIX)/sbin/dvcertd
 	install -m 0755 $(BUILD)/dvcertctl $(BUILD)/dvcert-sandbox $(DESTDIR)$(PREFIX)/bin/
+	install -m 0755 contrib/dns/acme-dnsapi contrib/dns/lego-httpreq $(DESTDIR)$(PREFIX)/libexec/dvcertd/
 	sed 's,/usr/sbin/dvcertd,$(PREFIX)/sbin/dvcertd,' systemd/dvcertd.service \
 		> $(DESTDIR)$(PREFIX)/lib/systemd/system/dvcertd.service
 	install -m 0644 systemd/dvcertd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/dvcertd.conf
 	install -m 0644 systemd/dvcertd.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/dvcertd.conf
 	install -m 0644 config/examples/*.yaml $(DESTDIR)$(PREFIX)/share/doc/dvcertd/examples/
 	install -m 0644 README.md LICENSE docs/*.md $(DESTDIR)$(PREFIX)/share/doc/dvcertd/
+	install -m 0644 contrib/dns/README.md $(DESTDIR)$(PREFIX)/share/doc/dvcertd/README.dns.md
 	set -e; for page in $(MAN_SRC) $(MAN_GEN); do \
 		install -m 0644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/; done
 
