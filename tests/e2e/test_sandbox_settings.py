@@ -61,3 +61,23 @@ def test_documents_tell_of_every_setting():
         for word in words or []:
             assert re.search(rf"(?<![\w-]){word}(?![\w-])", item[1]), f"{name}: the page does not tell of {word}"
             assert f"`{word}`" in row[2], f"{name}: SANDBOX.md does not tell of {word}"
+
+
+def test_documents_tell_of_every_endpoint(start):
+    """The words of faults and counts."""
+    words = set(start().admin("GET", "counts")) - {"429", "n_requests"}
+    page = (DOCS / "man/dvcert-sandbox.1").read_text().split(".Sh FAULTS")[1].split("for all.")[0]
+    assert set(re.findall(r"^\.Cm ([a-z]+)", page, re.M)) == words
+    guide = (DOCS / "SANDBOX.md").read_text().split("## Endpoints")[1].split("### How strict")[0]
+    assert set(re.findall(r"^\| `([a-z]+)` \|", guide, re.M)) == words
+
+
+def test_caa_option(start, tmp_path):
+    box = start("--caa", "a.example=failed", "--caa", "B.example=not_found", "--caa", "a.example=not_found")
+    assert box.admin("GET", "caa")["caa"] == [
+        {"name": "a.example", "answer": "not_found"}, {"name": "b.example", "answer": "not_found"},
+    ]  # fmt: skip
+    assert box.order(["www.b.example"]).code == "caa_not_found|www.b.example"
+    for bad in ("a.example", "a.example=", "a.example=passed", "=failed", "*.a.example=failed"):
+        r = run("--dir", tmp_path / "x", "--caa", bad)
+        assert r.returncode == 64 and "NAME=failed|not_found" in r.stderr, bad

@@ -75,6 +75,21 @@ void caa_get(struct sandbox *sb, const struct request *rq, struct reply *rp)
 	reply_json(rp, 200, all);
 }
 
+bool caa_set(struct sandbox *sb, const char *name, const char *answer)
+{
+	bool unreadable = !strcmp(answer, "not_found");
+	if (!name_is_good(name, false) || (!unreadable && strcmp(answer, "failed") != 0))
+		return false;
+	_cleanup_free_ char *low = name_lower(name);
+	struct caa_rule *r = exactly(sb, low);
+	if (!r) {
+		r = SBX_GROW(sb->caa, sb->n_caa);
+		r->name = TAKE_PTR(low);
+	}
+	r->unreadable = unreadable;
+	return true;
+}
+
 void caa_post(struct sandbox *sb, const struct request *rq, struct reply *rp)
 {
 	static const struct field known[] = { { "name", JSON_STRING, true },
@@ -82,20 +97,11 @@ void caa_post(struct sandbox *sb, const struct request *rq, struct reply *rp)
 	_cleanup_(json_freep) struct json *body = fields_body(rq, rp);
 	if (!body || fields_check(body, "", known, ARRAY_SIZE(known), rp) < 0)
 		return;
-	_cleanup_free_ char *name = name_lower(json_str(json_get(body, "name")));
-	const char *answer = json_str(json_get(body, "answer"));
-	bool unreadable = !strcmp(answer, "not_found");
-	if (!unreadable && strcmp(answer, "failed") != 0) {
-		(void)reply_error(rp, 400, "invalid_field|answer", "Must be failed or not_found.");
-		return;
-	}
-	struct caa_rule *r = exactly(sb, name);
-	if (!r) {
-		r = SBX_GROW(sb->caa, sb->n_caa);
-		r->name = TAKE_PTR(name);
-	}
-	r->unreadable = unreadable;
-	caa_get(sb, rq, rp);
+	if (caa_set(sb, json_str(json_get(body, "name")), json_str(json_get(body, "answer"))))
+		caa_get(sb, rq, rp);
+	else
+		(void)reply_error(rp, 400, "invalid_field|answer",
+				  "A name without a star, and failed or not_found.");
 }
 
 void caa_delete(struct sandbox *sb, const struct request *rq, struct reply *rp)

@@ -13,6 +13,9 @@ bool caa_blocks(const struct sandbox *sb, const struct certificate *c);
 /* {NAME: text}, as order info shows it on request. */
 struct json *caa_status_json(const struct sandbox *sb, const struct certificate *c);
 
+/* Notes that CAA of this name forbids ("failed") or cannot be read ("not_found"); false when it is no name, or another
+ * word. */
+bool caa_set(struct sandbox *sb, const char *name, const char *answer);
 /* GET, POST and DELETE /sandbox/caa. */
 void caa_get(struct sandbox *sb, const struct request *rq, struct reply *rp);
 void caa_post(struct sandbox *sb, const struct request *rq, struct reply *rp);

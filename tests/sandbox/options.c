@@ -3,6 +3,7 @@
 
 #include "common/mem.h"
 #include "common/str.h"
+#include "tests/sandbox/caa.h"
 #include "tests/sandbox/dnsask.h"
 #include "tests/sandbox/settings.h"
 
@@ -27,6 +28,7 @@ enum {
 	OPT_REQUIRE_APPROVAL,
 	OPT_SET,
 	OPT_GENERATION,
+	OPT_CAA,
 	OPT_API_KEY_FILE,
 	OPT_SCUTUM,
 	OPT_FAULT,
@@ -51,6 +53,7 @@ static const struct option long_options[] = {
 	{ "require-approval", no_argument, NULL, OPT_REQUIRE_APPROVAL },
 	{ "set", required_argument, NULL, OPT_SET },
 	{ "generation", required_argument, NULL, OPT_GENERATION },
+	{ "caa", required_argument, NULL, OPT_CAA },
 	{ "api-key-file", required_argument, NULL, OPT_API_KEY_FILE },
 	{ "scutum", required_argument, NULL, OPT_SCUTUM },
 	{ "fault", required_argument, NULL, OPT_FAULT },
@@ -76,6 +79,7 @@ static const char help_text[] =
 	"  --rate N/DUR            rolling window, repeatable; or \"off\" (100/5s and 1000/180s)\n"
 	"  --set NAME=VALUE        a setting of the list below, repeatable\n"
 	"  --generation old|new    all settings with (*) at once; the later option wins (new)\n"
+	"  --caa NAME=failed|not_found   what CAA of a name says, repeatable (all may be issued)\n"
 	"  --dcv-replies old|new   the same as --set dcv_replies=\n"
 	"  --find-none 404|empty   the same as --set find_none=\n"
 	"  --require-approval      the same as --set approval=required\n"
@@ -172,6 +176,15 @@ static enum options_result set_word(struct sandbox *sb, const char *option, cons
 	return set_setting(sb, option, text);
 }
 
+static enum options_result set_caa(struct sandbox *sb, const char *text)
+{
+	size_t len = strcspn(text, "=");
+	_cleanup_free_ char *name = xstrndup(text, len);
+	if (!text[len] || !caa_set(sb, name, text + len + 1))
+		return complain("--caa takes NAME=failed|not_found, not '%s'", text);
+	return OPTIONS_RUN;
+}
+
 static enum options_result set_generation(struct sandbox *sb, const char *text)
 {
 	bool old = !strcmp(text, "old");
@@ -238,6 +251,7 @@ static enum options_result set_one(int opt, struct sandbox *sb)
 	case OPT_CA_POLL: return set_duration("ca-poll", optarg, 0, &sb->set.ca_poll_s);
 	case OPT_SET: return set_setting(sb, "--set", optarg);
 	case OPT_GENERATION: return set_generation(sb, optarg);
+	case OPT_CAA: return set_caa(sb, optarg);
 	case OPT_DCV_REPLIES: return set_word(sb, "--dcv-replies", "dcv_replies", optarg);
 	case OPT_FIND_NONE: return set_word(sb, "--find-none", "find_none", optarg);
 	case OPT_REQUIRE_APPROVAL: return set_word(sb, "--require-approval", "approval", "required");

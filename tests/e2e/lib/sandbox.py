@@ -120,6 +120,13 @@ class Sandbox:
     def settings(self, **change):
         return self.admin("POST", "settings", change)
 
+    def caa(self, name, answer="failed"):
+        """From now on CAA of this name and of those below it forbids ("failed") or cannot be read ("not_found")."""
+        return self.admin("POST", "caa", {"name": name, "answer": answer})
+
+    def clear_caa(self):
+        return self.admin("DELETE", "caa")
+
     def set_order(self, order_id, **change):
         return self.admin("POST", f"orders/{order_id}", change)
 
