@@ -180,7 +180,8 @@ struct cfg_dcv dcv_final(const struct reader *r, const struct raw_dcv *raw)
 		break;
 	case CFG_DCV_DNS_TXT_TOKEN:
 	case CFG_DCV_DNS_CNAME_TOKEN:
-		dcv.provider = config_provider(&r->main->c, raw->provider);
+		/* NULL after a mistake in `defaults`, which leaves the domain itself right. */
+		dcv.provider = raw->provider ? config_provider(&r->main->c, raw->provider) : NULL;
 		dcv.label = raw->label;
 		break;
 	case CFG_DCV_EMAIL:

@@ -89,7 +89,7 @@ void check_dcv_name(struct reader *r, const struct yaml_item *item, const struct
 		    const char *name, const struct raw_dcv *dcv);
 /* name without a leading "*.": what is proven. */
 const char *dcv_base_name(const char *name);
-/* The final form of a section that is right. */
+/* The final form. Complete when nothing was wrong with the section, wherever it stands. */
 struct cfg_dcv dcv_final(const struct reader *r, const struct raw_dcv *raw);
 
 /* provider.c: `dns_providers` and what is in it. check_provider() is a hook of a table. */

@@ -142,6 +142,10 @@ static void test_dns(void **state)
 		  AT "56: domains[0].dcv.label: \"@\" is for dns-txt-token: a CNAME cannot stand at the top "
 		     "of a "
 		     "zone; remove it, or use dns-txt-token\n" },
+		/* The default is wrong, and a domain that has no section of its own takes it. */
+		{ "certcentral: {api_key_file: k}\ndefaults: {dcv: {method: dns-txt-token, povider: p}}\n"
+		  "domains: [{name: a.jp}]\n",
+		  "t.yaml:2:41: defaults.dcv.povider: unknown key (did you mean \"provider\"?)\n" },
 		/* A provider that is wrong is there all the same. */
 		{ "certcentral: {api_key_file: k}\ndns_providers: {p: {type: x}}\n"
 		  "defaults: {dcv: {method: dns-txt-token, provider: p}}\n",
