@@ -2,6 +2,7 @@
 /* The composition root: brings the parts up in order, runs the loop, takes them down in reverse. Read
  * bring_up() as the map of the program. */
 #include "daemon/app.h"
+#include "daemon/authkey.h"
 
 #include "common/clock.h"
 #include "common/mem.h"
@@ -186,6 +187,17 @@ static int new_preflight(struct app *a, struct err *reterr)
 	return preflight_new(a->loop, &a->preflight, reterr);
 }
 
+static int new_dns(struct app *a, struct err *reterr)
+{
+	a->records = records_new(a->loop);
+	return dnslook_new(a->loop, &a->dnslook, reterr);
+}
+
+static int new_revoked(struct app *a, struct err *reterr)
+{
+	return revoked_new(a->loop, a->config, &a->revoked, reterr);
+}
+
 static int new_loop(struct app *a, struct err *reterr)
 {
 	int rc = loop_new(&a->loop, reterr);
@@ -206,10 +218,10 @@ struct step {
 
 /* The state folder's lock comes first: two daemons never get further than that. */
 static const struct step STEPS[] = {
-	{ "state folder", open_store },	    { "event loop", new_loop },	     { "signals", watch_signals },
-	{ "trust store", load_trust },	    { "CertCentral", new_cc },	     { "Scutum", new_scutum },
-	{ "preflight", new_preflight },	    { "responder", open_responder }, { "records", load_domains },
-	{ "control socket", open_control },
+	{ "state folder", open_store },	 { "event loop", new_loop },  { "signals", watch_signals },
+	{ "trust store", load_trust },	 { "CertCentral", new_cc },   { "Scutum", new_scutum },
+	{ "preflight", new_preflight },	 { "DNS", new_dns },	      { "OCSP", new_revoked },
+	{ "responder", open_responder }, { "records", load_domains }, { "control socket", open_control },
 };
 
 /* What the service manager and scripts are told (sysexits.h). */
@@ -253,6 +265,8 @@ static void stop_domain(struct domain *d)
 		return;
 	operation_cancel(d);
 	duties_cancel(d);
+	revoking_cancel(d);
+	watching_cancel(d);
 }
 
 /* Before the parts that they use are given back. */
@@ -295,6 +309,9 @@ static void stop_talking(struct app *a)
 	cc_free(TAKE_PTR(a->cc));
 	scutum_free(TAKE_PTR(a->scutum));
 	preflight_free(TAKE_PTR(a->preflight));
+	records_free(TAKE_PTR(a->records));
+	dnslook_free(TAKE_PTR(a->dnslook));
+	revoked_free(TAKE_PTR(a->revoked));
 	/* It listens: as long as it is there, the loop has something to wait for. */
 	responder_free(TAKE_PTR(a->responder));
 }
@@ -318,6 +335,7 @@ static void take_down(struct app *a)
 	free_domains(a);
 	if (a->loop)
 		left = loop_drain(a->loop, STOP_MS / 6);
+	authkey_free(a);
 	/* A pool thread that hangs on a disk or a huge key is not waited for: everything is on disk. */
 	if (left > 0)
 		_exit(a->exit_code);

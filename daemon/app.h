@@ -4,8 +4,13 @@
  *   app.c          brings the parts up in order and takes them down in reverse: the map of the program
  *   runner.c       step -> persist -> start: the only place where decisions meet I/O
  *   operations.c   the operations of a job and what their answers mean as events
+ *   places.c       what stands in public for a job: the responder, the turn in a webroot
  *   upkeep.c       what concerns all domains at once: the day's orders, a clock that was set
+ *   dnsproof.c     what an order needs in DNS
+ *   authkey.c      the account's AuthKey, for request tokens
  *   duties.c       deploying and cleaning up
+ *   revoking.c     revocations on command
+ *   watching.c     what others do to our certificates
  *   poller.c       the one status-changes poll for the account
  *   load.c         records from disk at the start
  *   reconfigure.c  a reload
@@ -22,8 +27,11 @@
 #include "daemon/core/decide.h"
 #include "daemon/core/duty.h"
 #include "daemon/core/job.h"
+#include "daemon/core/outside.h"
 #include "daemon/core/record.h"
+#include "daemon/dcv/dnslook.h"
 #include "daemon/dcv/preflight.h"
+#include "daemon/dcv/records.h"
 #include "daemon/dcv/responder.h"
 #include "daemon/deploy/generation.h"
 #include "daemon/deploy/scutum.h"
@@ -32,6 +40,7 @@
 #include "daemon/ops/control.h"
 #include "daemon/pki/chain.h"
 #include "daemon/store/store.h"
+#include "daemon/watch/revoked.h"
 
 #include <sys/queue.h>
 
@@ -50,6 +59,9 @@ const char *domain_state_name(enum domain_state s);
 struct app;
 struct operation; /* a job's operation under way: operations.c */
 struct duty_run;  /* a duty under way: duties.c */
+struct revoking;  /* the same: revoking.c */
+struct watching;  /* the same: watching.c */
+struct authkeys;  /* authkey.c */
 struct webroot_lock;
 struct lock_waiter;
 
@@ -68,12 +80,15 @@ struct flight {
 	struct operation *operation; /* the job's operation, at most one */
 	struct duty_run *deploying;
 	struct duty_run *cleaning;
+	struct revoking *revoking;
+	struct watching *watching;
 	struct work *saving;	/* the record is being written */
 	bool dirty;		/* ... and has changed since */
 	unsigned save_failures; /* in a row */
 	char *save_error;
 	enum job_op start_next; /* waits for the record to be written */
 	struct chain *chain;	/* checked, ready to be installed */
+	char *answer;		/* PEM that came with the answer to an order: no download is needed */
 	struct history_list history;
 };
 
@@ -95,9 +110,12 @@ struct domain {
 	struct webroot_lock *holds; /* NULL: no lock */
 	struct lock_waiter *waits;  /* NULL: not in a queue */
 	int64_t save_retry_at;
-	uint8_t state; /* enum domain_state, as counted in app->counts */
+	int64_t watch_at; /* when to ask whether the certificate was revoked; 0: not planned yet */
+	bool watch_order; /* ask order info as well: status-changes named the order */
+	uint8_t state;	  /* enum domain_state, as counted in app->counts */
 	bool counted;
 	bool is_pending;   /* counted in app->n_pending */
+	bool is_installed; /* counted in app->n_installed */
 	bool is_running;   /* counted in app->n_running */
 	bool is_reserving; /* counted in app->n_reserved */
 	bool is_leaving;   /* no longer in the YAML: goes when no paid answer and no write is awaited */
@@ -119,6 +137,7 @@ struct poller {
 	struct cc_call *call;
 	int64_t since; /* the last moment that a good poll covered; 0: none */
 	int64_t asked_at;
+	int64_t due_ms; /* monotonic */
 	unsigned failures;
 };
 
@@ -134,6 +153,10 @@ struct app {
 	struct cc *cc;
 	struct scutum *scutum;
 	struct preflight *preflight;
+	struct dnslook *dnslook;
+	struct records *records;
+	struct revoked *revoked;
+	struct authkeys *authkeys;   /* NULL: never asked for */
 	struct responder *responder; /* NULL: not configured */
 	struct control *control;
 	struct budget *budget;
@@ -153,9 +176,10 @@ struct app {
 	struct poller poller;
 	struct webroot_lock *locks; /* uthash by webroot; locks.c */
 	unsigned counts[STATE_NR];
-	unsigned n_pending;  /* orders that the CA works on */
-	unsigned n_running;  /* jobs with an operation under way */
-	unsigned n_reserved; /* jobs that will post an order */
+	unsigned n_pending;   /* orders that the CA works on */
+	unsigned n_installed; /* domains with a certificate */
+	unsigned n_running;   /* jobs with an operation under way */
+	unsigned n_reserved;  /* jobs that will post an order */
 	unsigned n_flights;
 	int64_t started_at;
 	int64_t config_loaded_at;
@@ -196,11 +220,12 @@ void runner_look(struct domain *d);
 void runner_admit(struct domain *d);
 /* Looks at everything that is due; arms the timer. */
 void runner_tick(struct app *a);
-/* Fills the environment of a step. */
+/* Fills the environment of a step, and what a decision looks at. */
 void runner_env(const struct domain *d, struct job_env *env);
+void runner_view(const struct domain *d, struct view *ret);
+/* Begins an issuance; nothing when one is under way. */
+void runner_begin(struct domain *d, enum want want, bool new_key);
 struct flight *runner_flight(struct domain *d);
-/* Gives the flight back when nothing is under way any more. */
-void runner_settle(struct domain *d);
 void runner_log(const struct domain *d, enum log_level level, const struct log_msgid *id, const char *fmt,
 		...) _printf_(4, 5);
 /* Writes what is dirty, on this thread: for the way out. */
@@ -241,6 +266,27 @@ bool operation_is_local(const struct operation *o);
 /* --- duties.c --- */
 void duties_start(struct domain *d);
 void duties_cancel(struct domain *d);
+
+/* --- places.c --- */
+/* The responder serves the value of a job from the time it is known until the order is issued. */
+void places_serve(struct domain *d);
+void places_unserve(struct domain *d);
+/* Somebody waits for our webroot while our own proof is not seen: the turn goes round. The pause goes on, the proof is put
+ * up again after it. */
+void places_yield(struct domain *d);
+/* The webroot is free for the next order when no proof of ours is left there. */
+void places_free(struct domain *d);
+
+/* --- revoking.c --- */
+void revoking_start(struct domain *d);
+void revoking_cancel(struct domain *d);
+
+/* --- watching.c --- */
+void watching_start(struct domain *d);
+void watching_cancel(struct domain *d);
+int64_t watching_next_at(const struct domain *d);
+/* status-changes named the order of the installed certificate: ask what became of it. */
+void watching_hint(struct domain *d, const struct cc_entry *e);
 
 /* --- locks.c: one order at a time per webroot --- */
 /* True: d holds the lock now. False: d is in the queue; granted(d) is called when its turn comes,
@@ -286,6 +332,8 @@ extern const size_t N_VERBS;
 void verbs_request_gone(struct control_request *rq, void *arg);
 /* Answers the waiters for whom it is decided. */
 void verbs_state_changed(struct app *a, const struct domain *d);
-/* The same after a reload that removed some. */
+/* The revocation of d was answered; who asked for it hears of it. */
+void verbs_revocation(struct domain *d, const struct outcome *o);
+/* The same as verbs_state_changed() after a reload that removed some. */
 void verbs_domains_removed(struct app *a);
 void verbs_done(struct app *a);

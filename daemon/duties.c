@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The duties of a domain beside its issuance: bringing the installed generation to its targets, one after the
- * other in the order of the YAML, and removing proofs from webroots. */
+ * other in the order of the YAML, and removing proofs from webroots and DNS. */
 #include "daemon/app.h"
 
 #include "common/clock.h"
 #include "common/fs.h"
 #include "common/mem.h"
 #include "config/diff.h"
+#include "daemon/core/proof.h"
 #include "daemon/dcv/webroot.h"
+#include "daemon/dnsproof.h"
 
 struct duty_run {
 	struct domain *domain;
-	char *what;	     /* deploy: target; clean: token */
-	unsigned generation; /* deploy: which one is brought there */
-	char *webroot;
+	char *what;		     /* deploy: target */
+	unsigned generation;	     /* deploy: which one is brought there */
+	struct record_proof *proofs; /* clean: what is removed: one file, or records of one provider */
+	size_t n_proofs;
+	struct dnsproof *dns;
 	struct config *config; /* keeps the target and its secrets alive */
 	const struct cfg_deploy *target;
 	struct scutum_call *push;
@@ -37,7 +41,9 @@ static void run_free(struct duty_run *r)
 {
 	config_unref(r->config);
 	free(r->what);
-	free(r->webroot);
+	for (size_t i = 0; i < r->n_proofs; i++)
+		record_proof_done(&r->proofs[i]);
+	free(r->proofs);
 	free(r);
 }
 
@@ -191,49 +197,85 @@ static void withdraw_run(void *arg)
 	w->rc = webroot_withdraw(w->webroot, w->token, &w->err);
 }
 
-static uint32_t find_proof(const struct record *rec, const char *webroot, const char *token)
+/* All that this run was for has the same fate. */
+static void cleaned(struct duty_run *r, const struct outcome *o)
 {
-	for (uint32_t i = 0; i < rec->n_proofs; i++) {
-		if (strcmp(rec->proofs[i].webroot, webroot) == 0 && strcmp(rec->proofs[i].token, token) == 0)
-			return i;
+	struct domain *d = r->domain;
+	struct job_update u = { 0 };
+	struct job_env env;
+
+	d->flight->cleaning = NULL;
+	runner_env(d, &env);
+	for (size_t i = 0; i < r->n_proofs; i++) {
+		uint32_t at = record_find_proof(d->rec, &r->proofs[i]);
+
+		if (at == DUTY_NONE)
+			continue;
+		duty_clean_done(d->rec, at, &env, o, &u);
+		if (o->fault != FAULT_NONE)
+			break;
 	}
-	return DUTY_NONE;
+	run_free(r);
+	runner_update(d, &u);
 }
 
 static void withdraw_done(void *arg)
 {
 	struct duty_work *w = arg;
 	struct duty_run *r = w->run;
-	struct domain *d = r->domain;
-	struct job_update u = { 0 };
 	struct outcome o = OUTCOME_OK;
-	struct job_env env;
-	uint32_t i = find_proof(d->rec, r->webroot, r->what);
 
-	d->flight->cleaning = NULL;
+	r->work = NULL;
 	if (w->rc < 0)
 		(void)outcome_set(&o, FAULT_LOCAL, "webroot", "%s", w->err.text);
-	runner_env(d, &env);
-	if (i != DUTY_NONE)
-		duty_clean_done(d->rec, i, &env, &o, &u);
-	run_free(r);
 	work_free(w);
-	runner_update(d, &u);
+	cleaned(r, &o);
+}
+
+static void records_gone(const struct outcome *o, const char *targets, void *owner)
+{
+	struct duty_run *r = owner;
+	struct outcome copy = *o;
+
+	(void)targets;
+	r->dns = NULL;
+	cleaned(r, &copy);
+}
+
+static void take_proof(struct duty_run *r, const struct record_proof *p)
+{
+	r->proofs = xrealloc_array(r->proofs, r->n_proofs + 1, sizeof(*r->proofs));
+	record_proof_copy(p, &r->proofs[r->n_proofs++]);
+}
+
+static void clean_records(struct duty_run *r, const struct record *rec, const char *provider)
+{
+	for (uint32_t i = 0; i < rec->n_proofs; i++) {
+		const struct record_proof *p = &rec->proofs[i];
+
+		if (p->place != PROOF_WEBROOT && strcmp(p->where, provider) == 0 && !proof_is_needed(rec, p))
+			take_proof(r, p);
+	}
+	dnsproof_withdraw(r->domain, r->proofs, r->n_proofs, records_gone, r, &r->dns);
 }
 
 static void start_clean(struct domain *d, uint32_t i)
 {
 	const struct record_proof *p = &d->rec->proofs[i];
 	struct duty_run *r = xmalloc(sizeof(*r));
-	struct duty_work *w = xmalloc(sizeof(*w));
+	struct duty_work *w;
 
 	r->domain = d;
-	r->what = xstrdup(p->token);
-	r->webroot = xstrdup(p->webroot);
-	w->run = r;
-	w->token = xstrdup(p->token);
-	w->webroot = xstrdup(p->webroot);
 	runner_flight(d)->cleaning = r;
+	if (p->place != PROOF_WEBROOT) {
+		clean_records(r, d->rec, p->where);
+		return;
+	}
+	take_proof(r, p);
+	w = xmalloc(sizeof(*w));
+	w->run = r;
+	w->token = proof_file_text(p->value);
+	w->webroot = xstrdup(p->where);
 	work_start(d->app->loop, withdraw_run, withdraw_done, w, &r->work);
 }
 
@@ -262,6 +304,7 @@ static void cancel(struct duty_run **r)
 	if (!*r)
 		return;
 	scutum_cancel(&(*r)->push);
+	dnsproof_cancel(&(*r)->dns);
 	if ((*r)->work)
 		work_cancel(&(*r)->work, work_drop);
 	run_free(*r);

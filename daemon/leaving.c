@@ -35,8 +35,11 @@ void leaving_let_go(struct domain *d)
 	if (!d->is_leaving || is_busy(d))
 		return;
 	operation_cancel(d);
-	if (d->flight)
+	if (d->flight) {
+		revoking_cancel(d);
+		watching_cancel(d);
 		d->flight->start_next = OP_NONE;
+	}
 	runner_env(d, &env);
 	job_step(d->rec, &env, &(struct job_event){ .kind = EV_LEAVE }, &u);
 	if (u.persist && !d->rec->frozen)

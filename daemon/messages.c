@@ -41,6 +41,15 @@ static const struct report_row REPORTS[REPORT_NR] = {
 	[REPORT_DEPLOY_RETRY] = ROW(WARNING, "deploy-retry", "15"),
 	[REPORT_DEPLOY_FAILED] = ROW(ERROR, "deploy-failed", "16"),
 	[REPORT_CLEAN_RETRY] = ROW(WARNING, "proof-not-removed", "17"),
+	[REPORT_EMAIL] = ROW(WARNING, "order-waits-for-email", "18"),
+	[REPORT_NAMES_LOST] = ROW(WARNING, "names-lost", "19"),
+	[REPORT_REVOKED] = ROW(ERROR, "certificate-revoked", "1a"),
+	[REPORT_REISSUED_OUTSIDE] = ROW(WARNING, "order-reissued-outside", "1b"),
+	[REPORT_ORDER_OVER] = ROW(WARNING, "order-over", "1c"),
+	[REPORT_REVOKING] = ROW(WARNING, "revocation-started", "1d"),
+	[REPORT_REVOKE_DONE] = ROW(WARNING, "revocation-done", "1e"),
+	[REPORT_REVOKE_RETRY] = ROW(WARNING, "revocation-retry", "1f"),
+	[REPORT_REVOKE_FAILED] = ROW(ERROR, "revocation-failed", "20"),
 };
 
 const struct log_msgid *message_of_report(enum report_kind k, enum log_level *ret_level)

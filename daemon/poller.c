@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One status-changes poll for the whole account, and only while the CA works on an order of ours. Its window reaches
- * back to the last good poll plus an overlap and stays below the API's limit of 10080 minutes; what lies further back is not
- * guessed: every open order is asked one by one. A poll is a hint, order info is the fact. */
+/* One status-changes poll for the whole account: often while the CA works on an order of ours, calmly while there is a certificate that
+ * somebody could revoke or reissue in the console. Its window reaches back to the last good poll plus an overlap and stays below
+ * the API's limit of 10080 minutes; what lies further back is not guessed: every open order is asked one by one. A poll is a hint,
+ * order info is the fact. */
 #include "daemon/app.h"
 
 #include "common/clock.h"
@@ -13,6 +14,8 @@
 
 #define WINDOW_MAX_MIN 10079
 #define OVERLAP_S      300
+/* The calm pace, in tempos: an hour. */
+#define CALM 60
 
 static void poll_now(void *arg);
 
@@ -63,6 +66,13 @@ static void ask_every_order(struct app *a)
 	}
 }
 
+static const struct cc_entry *entry_of(const struct cc_entry *sorted, size_t n, int64_t order_id)
+{
+	struct cc_entry key = { .order_id = order_id };
+
+	return order_id ? bsearch(&key, sorted, n, sizeof(*sorted), by_order_id) : NULL;
+}
+
 static void spread(struct app *a, const struct cc_reply *r)
 {
 	struct cc_entry *sorted;
@@ -73,25 +83,33 @@ static void spread(struct app *a, const struct cc_reply *r)
 	qsort(sorted, r->n_entries, sizeof(*sorted), by_order_id);
 	for (size_t i = 0; i < a->n_domains; i++) {
 		struct domain *d = a->domains[i];
-		struct cc_entry key = { 0 };
-		const struct cc_entry *e;
+		const struct cc_entry *e = NULL;
 
-		if (!d->is_pending)
-			continue;
-		key.order_id = d->rec->job->order_id;
-		e = bsearch(&key, sorted, r->n_entries, sizeof(*sorted), by_order_id);
+		if (d->is_pending)
+			e = entry_of(sorted, r->n_entries, d->rec->job->order_id);
 		if (e)
 			hint(d, e);
+		e = entry_of(sorted, r->n_entries, d->rec->cert.order_id);
+		if (e)
+			watching_hint(d, e);
 	}
 	free(sorted);
 }
 
-static void plan_next(struct app *a)
+static int64_t pace(const struct app *a)
 {
 	int64_t tempo = a->config->certcentral.poll_interval;
-	unsigned failures = MIN(a->poller.failures, 4u);
 
-	timer_set(a->poller.timer, tempo * 1000 * ((int64_t)1 << failures));
+	return (a->n_pending > 0 ? tempo : tempo * CALM) * 1000;
+}
+
+static void plan_next(struct app *a)
+{
+	unsigned failures = MIN(a->poller.failures, 4u);
+	int64_t in_ms = pace(a) * ((int64_t)1 << failures);
+
+	a->poller.due_ms = clock_mono_ms() + in_ms;
+	timer_set(a->poller.timer, in_ms);
 }
 
 static void polled(const struct cc_reply *r, void *owner)
@@ -109,10 +127,7 @@ static void polled(const struct cc_reply *r, void *owner)
 		p->since = p->asked_at;
 		spread(a, r);
 	}
-	if (a->n_pending > 0)
-		plan_next(a);
-	else
-		poller_stop(a);
+	plan_next(a);
 }
 
 static void poll_now(void *arg)
@@ -123,7 +138,7 @@ static void poll_now(void *arg)
 
 	if (p->call || a->stopping)
 		return;
-	if (a->n_pending == 0) {
+	if (a->n_pending == 0 && a->n_installed == 0) {
 		poller_stop(a);
 		return;
 	}
@@ -139,17 +154,23 @@ static void poll_now(void *arg)
 	cc_status_changes(a->cc, minutes, polled, a, &p->call);
 }
 
-/* Called whenever the number of pending orders may have changed. */
+/* Called whenever the number of pending orders or installed certificates may have changed. */
 void poller_sync(struct app *a)
 {
 	struct poller *p = &a->poller;
 
-	if (a->n_pending == 0 || p->since != 0 || a->stopping)
+	if ((a->n_pending == 0 && a->n_installed == 0) || a->stopping)
 		return;
+	if (p->since != 0) {
+		/* It goes on; an order that became pending does not wait for the calm pace. */
+		if (!p->call && p->failures == 0 && p->due_ms > clock_mono_ms() + pace(a))
+			plan_next(a);
+		return;
+	}
 	if (!p->timer)
 		p->timer = timer_new(a->loop, poll_now, a);
-	/* Orders become pending now: nothing before this moment is of interest. */
-	p->since = clock_now();
+	/* What others did while we were not there is of interest, as far back as the API tells. */
+	p->since = clock_now() - (a->n_installed > 0 ? (WINDOW_MAX_MIN - 1) * 60 - OVERLAP_S : 0);
 	p->failures = 0;
 	plan_next(a);
 }

@@ -3,6 +3,7 @@
  * are new in it. Then it is taken over in one turn of the loop, or the old one stays. A reload never orders for a domain
  * that has a certificate or an order; a domain that is gone is only forgotten. */
 #include "daemon/app.h"
+#include "daemon/authkey.h"
 
 #include "common/clock.h"
 #include "common/mem.h"
@@ -255,15 +256,17 @@ static void begin_again(struct domain *d)
 	}
 }
 
-/* A reload does not order, so what the YAML says now and what is served differ for a while: say until when. */
+/* A reload reissues inside the plan, but never orders: where the plan is over, what the YAML says now and what is served differ
+ * for a while. Say until when. */
 static void tell_names(const struct domain *d)
 {
-	struct view v = { .spec = d->spec, .rec = d->rec, .now = clock_now() };
 	struct decision dec;
+	struct view v;
 	char at[TIMEFMT_MAX];
 
+	runner_view(d, &v);
 	decide(&v, &dec);
-	if (dec.names_differ)
+	if (dec.names_differ && dec.want == WANT_NOTHING && !d->rec->job)
 		runner_log(d, LOG_LEVEL_WARNING, &MSG_NAMES_DIFFER,
 			   "the certificate has other names than the configuration until its renewal at %s; "
 			   "dvcertctl renew %s orders it now",
@@ -324,6 +327,7 @@ static void swap(struct app *a, struct reload *r)
 	trust_put(old_trust);
 	config_unref(r->old); /* the app's own reference; reload_free drops the reload's */
 	a->key_is_stopped = false;
+	authkey_forget(a);
 	a->config_loaded_at = clock_now();
 	budget_set_max(a->budget, (uint32_t)a->config->certcentral.max_orders_per_day);
 	app_set_log(a->config);

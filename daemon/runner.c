@@ -8,6 +8,7 @@
 #include "common/fs.h"
 #include "common/mem.h"
 #include "common/str.h"
+#include "daemon/core/proof.h"
 #include "daemon/core/retry.h"
 #include "daemon/messages.h"
 #include "daemon/save.h"
@@ -68,17 +69,18 @@ static void free_flight(struct domain *d)
 	free_history(f);
 	free(f->save_error);
 	chain_free(f->chain);
+	free(f->answer);
 	free(f);
 	d->flight = NULL;
 	d->app->n_flights--;
 }
 
-void runner_settle(struct domain *d)
+static void settle(struct domain *d)
 {
 	struct flight *f = d->flight;
 
-	if (!f || f->operation || f->deploying || f->cleaning || f->saving || f->dirty ||
-	    f->start_next != OP_NONE || f->chain || !STAILQ_EMPTY(&f->history))
+	if (!f || f->operation || f->deploying || f->cleaning || f->revoking || f->watching || f->saving ||
+	    f->dirty || f->start_next != OP_NONE || f->chain || f->answer || !STAILQ_EMPTY(&f->history))
 		return;
 	free_flight(d);
 }
@@ -94,13 +96,27 @@ void runner_env(const struct domain *d, struct job_env *env)
 	*env = (struct job_env){
 		.spec = d->spec,
 		.tempo = d->config->certcentral.poll_interval,
-		.look = d->config->preflight.http != CFG_LOOK_OFF,
+		.look = (proof_is_dns(d->spec->dcv.method) ? d->config->preflight.dns
+							   : d->config->preflight.http) != CFG_LOOK_OFF,
+		.instant = d->config->certcentral.instant_issuance,
+		.plan_life = d->config->certcentral.order_years * 365 * 86400,
 		.now = clock_now(),
 		.fresh_reference = reference,
 	};
 	memcpy(&env->rnd, rnd + 16, sizeof(env->rnd));
 	env->order_allowed_at =
 		budget_next_at(d->app->budget, env->now, d->app->n_reserved - (d->is_reserving ? 1 : 0));
+}
+
+void runner_view(const struct domain *d, struct view *ret)
+{
+	*ret = (struct view){
+		.spec = d->spec,
+		.rec = d->rec,
+		.now = clock_now(),
+		.cert_life = d->config->certcentral.max_cert_days * 86400,
+	};
+	ret->order_allowed_at = budget_next_at(d->app->budget, ret->now, d->app->n_reserved);
 }
 
 /* --- telling --- */
@@ -232,17 +248,21 @@ void runner_flush(struct app *a)
 
 static void recount(struct domain *d, enum domain_state state, bool pending, bool running, bool reserving)
 {
+	bool installed = d->rec->cert.generation != 0;
+
 	struct app *a = d->app;
 
 	if (d->counted)
 		a->counts[d->state]--;
 	a->counts[state]++;
 	a->n_pending += (unsigned)pending - (unsigned)d->is_pending;
+	a->n_installed += (unsigned)installed - (unsigned)d->is_installed;
 	a->n_running += (unsigned)running - (unsigned)d->is_running;
 	a->n_reserved += (unsigned)reserving - (unsigned)d->is_reserving;
 	d->counted = true;
 	d->state = (uint8_t)state;
 	d->is_pending = pending;
+	d->is_installed = installed;
 	d->is_running = running;
 	d->is_reserving = reserving;
 }
@@ -257,7 +277,8 @@ static void refresh(struct domain *d)
 	bool changed = !d->counted || before != state;
 
 	recount(d, state, job_is_pending_at_ca(d->rec), live && j->next_at == 0,
-		live && (j->phase == PHASE_PREPARE || (j->phase == PHASE_SUBMIT && j->submitted_at == 0)));
+		live && j->is_paid &&
+			(j->phase == PHASE_PREPARE || (j->phase == PHASE_SUBMIT && j->submitted_at == 0)));
 	poller_sync(d->app);
 	if (changed) {
 		verbs_state_changed(d->app, d);
@@ -267,64 +288,14 @@ static void refresh(struct domain *d)
 		arm_in(d->app, 0);
 }
 
-static void unserve(struct domain *d)
-{
-	struct served *s = d->served;
-	char *save = NULL;
-
-	if (!s)
-		return;
-	/* On the way out the responder goes first. */
-	for (char *n = strtok_r(s->names, " ", &save); n && d->app->responder; n = strtok_r(NULL, " ", &save))
-		responder_remove(d->app->responder, n, s->token);
-	free(s->token);
-	free(s->names);
-	free(s);
-	d->served = NULL;
-}
-
-/* The responder serves the value of a job from the time it is known until the order is issued. */
-static void serve(struct domain *d)
-{
-	const struct record_job *j = d->rec->job;
-	const char *token = j && j->order_id && !j->issued && d->spec->dcv.responder ? j->dcv_token : NULL;
-	_cleanup_free_ char *names = NULL;
-	char *save = NULL;
-
-	if (!d->app->responder || (d->served && token && strcmp(d->served->token, token) == 0))
-		return;
-	unserve(d);
-	if (!token)
-		return;
-	d->served = xmalloc(sizeof(*d->served));
-	d->served->token = xstrdup(token);
-	d->served->names = xstrdup(j->names);
-	names = xstrdup(j->names);
-	for (char *n = strtok_r(names, " ", &save); n; n = strtok_r(NULL, " ", &save))
-		responder_add(d->app->responder, n, token);
-}
-
-/* The webroot is free for the next order when no proof of ours is left there. */
-static void free_webroot(struct domain *d)
-{
-	if (!d->holds || (d->flight && (operation_kind(d->flight->operation) == OP_PUBLISH ||
-					d->flight->start_next == OP_PUBLISH)))
-		return;
-	for (uint32_t i = 0; i < d->rec->n_proofs; i++) {
-		if (lock_is_for(d, d->rec->proofs[i].webroot))
-			return;
-	}
-	lock_release(d);
-}
-
 static int64_t due_at(const struct domain *d)
 {
 	const struct record *r = d->rec;
-	struct view v = { .spec = d->spec, .rec = r, .now = clock_now() };
 	struct decision dec;
+	struct view v;
 	int64_t at;
 
-	v.order_allowed_at = budget_next_at(d->app->budget, v.now, d->app->n_reserved);
+	runner_view(d, &v);
 	decide(&v, &dec);
 	at = dec.want == WANT_NOTHING ? dec.due_at : v.now;
 	if (d->ready.slot)
@@ -340,6 +311,10 @@ static int64_t due_at(const struct domain *d)
 		at = MIN(at, duty_deploy_next_at(r));
 	if (!d->flight || !d->flight->cleaning)
 		at = MIN(at, duty_clean_next_at(r));
+	if (!d->flight || !d->flight->revoking)
+		at = MIN(at, revoke_next_at(r));
+	if (!d->flight || !d->flight->watching)
+		at = MIN(at, watching_next_at(d));
 	return at;
 }
 
@@ -393,21 +368,6 @@ static void start_pending(struct domain *d)
 	operation_start(d, op);
 }
 
-/* Somebody waits for our webroot while our own proof is not seen: the turn goes round. The pause goes on, the proof
- * is put up again after it. */
-static void yield_webroot(struct domain *d)
-{
-	struct job_update u;
-	struct job_env env;
-
-	if (!lock_is_wanted(d) || !job_may_yield(d->rec))
-		return;
-	runner_env(d, &env);
-	job_step(d->rec, &env, &(struct job_event){ .kind = EV_YIELD }, &u);
-	if (u.persist && !d->rec->frozen)
-		runner_flight(d)->dirty = true;
-}
-
 /* The record first: true while something must still be written. */
 static bool write_first(struct domain *d)
 {
@@ -425,19 +385,22 @@ static void carry_on(struct domain *d)
 {
 	bool may_start;
 
-	yield_webroot(d);
+	places_yield(d);
 	leaving_let_go(d);
 	may_start = !write_first(d) && !d->app->stopping;
 
 	if (may_start && d->flight && !d->flight->operation)
 		start_pending(d);
-	serve(d);
+	places_serve(d);
 	refresh(d);
-	if (may_start)
+	if (may_start) {
 		duties_start(d);
-	free_webroot(d);
+		revoking_start(d);
+		watching_start(d);
+	}
+	places_free(d);
 	runner_set_due(d);
-	runner_settle(d);
+	settle(d);
 	arm(d->app);
 	leaving_end(d);
 }
@@ -472,34 +435,41 @@ void runner_event(struct domain *d, const struct job_event *ev)
 
 /* --- the agenda --- */
 
-static void start_or_queue(struct domain *d)
+static void start_or_queue(struct domain *d, const struct decision *dec)
 {
 	struct app *a = d->app;
 	int64_t urgency = d->rec->cert.generation ? d->rec->cert.not_after : clock_now() + 7 * 86400;
 
 	if (a->n_running < RUNNING_MAX) {
-		runner_event(d, &(struct job_event){ .kind = EV_START });
+		runner_begin(d, dec->want, dec->new_key);
 		return;
 	}
 	agenda_set(&a->ready, &d->ready, urgency);
 	runner_set_due(d);
 }
 
+void runner_begin(struct domain *d, enum want want, bool new_key)
+{
+	runner_event(d, &(struct job_event){ .kind = EV_START,
+					     .job_kind = want == WANT_REISSUE ? JOB_REISSUE : JOB_ORDER,
+					     .new_key = new_key });
+}
+
 void runner_look(struct domain *d)
 {
-	struct view v = { .spec = d->spec, .rec = d->rec, .now = clock_now() };
 	const struct record_job *j = d->rec->job;
 	struct decision dec;
+	struct view v;
 
+	runner_view(d, &v);
 	if (j && !d->rec->held && j->next_at != 0 && j->next_at <= v.now &&
 	    !(d->flight && d->flight->start_next != OP_NONE)) {
 		runner_event(d, &(struct job_event){ .kind = EV_WAKE });
 		return;
 	}
-	v.order_allowed_at = budget_next_at(d->app->budget, v.now, d->app->n_reserved);
 	decide(&v, &dec);
-	if (dec.want == WANT_ORDER && !d->is_leaving)
-		start_or_queue(d);
+	if (dec.want != WANT_NOTHING && !d->is_leaving)
+		start_or_queue(d, &dec);
 	else if (dec.reason == REASON_BUDGET && !d->is_leaving)
 		upkeep_budget_is_spent(d, dec.due_at);
 	carry_on(d);
@@ -566,16 +536,19 @@ void domain_free(struct domain *d)
 	if (d->flight) {
 		operation_cancel(d);
 		duties_cancel(d);
+		revoking_cancel(d);
+		watching_cancel(d);
 		if (d->flight->saving)
 			work_cancel(&d->flight->saving, save_drop);
 	}
 	agenda_remove(&a->agenda, &d->due);
 	agenda_remove(&a->ready, &d->ready);
 	lock_release(d);
-	unserve(d);
+	places_unserve(d);
 	if (d->counted) {
 		recount(d, (enum domain_state)d->state, false, false, false);
 		a->counts[d->state]--;
+		a->n_installed -= d->is_installed;
 	}
 	free_flight(d);
 	config_unref(d->config);

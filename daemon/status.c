@@ -22,9 +22,10 @@ const char *domain_state_name(enum domain_state s)
 static enum domain_state job_state(const struct domain *d)
 {
 	const struct record *r = d->rec;
-	bool approval = r->error.code && strcmp(r->error.code, "needs_approval") == 0;
+	bool waits = r->error.code && (strcmp(r->error.code, "needs_approval") == 0 ||
+				       strcmp(r->error.code, "waits_for_email") == 0);
 
-	return r->error.code && r->job->next_at != 0 && !approval ? STATE_RETRYING : STATE_PENDING;
+	return r->error.code && r->job->next_at != 0 && !waits ? STATE_RETRYING : STATE_PENDING;
 }
 
 static enum domain_state deploy_state(const struct record *r)
@@ -101,13 +102,13 @@ static void add_error(struct json *o, const struct domain *d)
 static void add_next(struct json *o, const struct domain *d)
 {
 	const struct record *r = d->rec;
-	struct view v = { .spec = d->spec, .rec = r, .now = clock_now() };
 	struct json *next = json_new_obj();
 	struct decision dec;
+	struct view v;
 	int64_t deploy_at = duty_deploy_next_at(r), at;
 	const char *action = "none";
 
-	v.order_allowed_at = budget_next_at(d->app->budget, v.now, d->app->n_reserved);
+	runner_view(d, &v);
 	decide(&v, &dec);
 	at = dec.due_at == DUE_NEVER ? 0 : dec.due_at;
 	if (r->held) {
@@ -125,7 +126,9 @@ static void add_next(struct json *o, const struct domain *d)
 		action = "none";
 		at = 0;
 	} else {
-		action = "renew";
+		enum want want = dec.want != WANT_NOTHING ? dec.want : dec.then;
+
+		action = want == WANT_REISSUE ? "reissue" : "renew";
 		at = at ? at : v.now;
 	}
 	json_set_str(next, "action", action);
@@ -264,41 +267,108 @@ static void add_key(struct json *o, const struct cfg_key *key)
 	json_set(o, "key", k);
 }
 
+static void warn(struct json *w, const char *fmt, ...) _printf_(2, 3);
+static void warn(struct json *w, const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	json_add_str(w, text);
+}
+
+static void warn_of_names(struct json *w, const struct domain *d)
+{
+	struct decision dec;
+	struct view v;
+
+	runner_view(d, &v);
+	decide(&v, &dec);
+	if (!dec.names_differ)
+		return;
+	if (decide_replacement(&v, v.now, true) != WANT_REISSUE)
+		warn(w,
+		     "the names in the configuration differ from those of the certificate, and its plan is "
+		     "over: the next order brings them, `dvcertctl renew` places a (paid) one now");
+	else
+		warn(w,
+		     "the names in the configuration differ from those of the certificate: a reissue brings "
+		     "them");
+	if (dec.loses_names)
+		warn(w, "the certificate has names that the configuration does not have any more: 48 to 72 "
+			"hours "
+			"after the reissue DigiCert revokes the earlier certificates of the order");
+}
+
+/* What became of the certificate at the CA. */
+static void warn_of_outside(struct json *w, const struct record *r)
+{
+	const struct record_cert *c = &r->cert;
+
+	if (c->revoked_at)
+		warn(w, "the installed certificate is revoked%s%s", c->revoked_for ? ": " : "",
+		     c->revoked_for ? c->revoked_for : "");
+	if (c->order_over)
+		warn(w, "order %lld is over at the CA: the next certificate needs a new order",
+		     (long long)c->order_id);
+	if (c->other_id)
+		warn(w, "order %lld was reissued by somebody else: certificate %lld, whose key is not here",
+		     (long long)c->order_id, (long long)c->other_id);
+	if (r->revocation && r->revocation->refused)
+		warn(w, "a revocation waits for an approval in the CertCentral console: request %lld",
+		     (long long)r->revocation->request_id);
+	else if (r->revocation)
+		warn(w, "a revocation is under way");
+}
+
 static void add_warnings(struct json *o, const struct domain *d)
 {
-	struct view v = { .spec = d->spec, .rec = d->rec, .now = clock_now() };
 	struct json *w = json_new_arr();
-	struct decision dec;
 	const struct domain *owner = lock_owner(d);
 
-	decide(&v, &dec);
-	if (dec.names_differ)
-		json_add_str(w,
-			     "the names in the configuration differ from those of the certificate: the next "
-			     "issuance brings them, `dvcertctl renew` places a (paid) order now");
-	if (owner) {
-		_cleanup_free_ char *text =
-			xasprintf("waits for %s, whose proof stands in the same webroot %s", owner->rec->name,
-				  d->spec->dcv.webroot);
-
-		json_add_str(w, text);
-	}
+	warn_of_names(w, d);
+	warn_of_outside(w, d->rec);
+	if (owner)
+		warn(w, "waits for %s, whose proof stands in the same webroot %s", owner->rec->name,
+		     d->spec->dcv.webroot);
 	json_set(o, "warnings", w);
+}
+
+static void add_dcv(struct json *o, const struct cfg_dcv *dcv)
+{
+	struct json *e = json_new_obj(), *emails;
+
+	json_set_str(e, "method", cfg_dcv_method_name(dcv->method));
+	if (dcv->method == CFG_DCV_HTTP_TOKEN) {
+		json_set_str(e, "webroot", dcv->webroot);
+		json_set_bool(e, "responder", dcv->responder);
+	}
+	if (dcv->provider) {
+		json_set_str(e, "provider", dcv->provider->name);
+		json_set_str(e, "label", dcv->label);
+	}
+	if (dcv->n_emails > 0) {
+		emails = json_new_arr();
+		for (uint32_t i = 0; i < dcv->n_emails; i++)
+			json_add_str(emails, dcv->emails[i]);
+		json_set(e, "emails", emails);
+	}
+	json_set(o, "dcv", e);
 }
 
 struct json *status_show(const struct domain *d)
 {
 	const struct record_job *j = d->rec->job;
-	struct json *o = domain_json(d, true), *dcv = json_new_obj();
+	struct json *o = domain_json(d, true);
 
 	json_set_str(o, "product", d->spec->product);
 	json_set_str(o, "common_name", d->spec->common_name);
 	add_key(o, &d->spec->key);
-	json_set_str(dcv, "method", "http-token");
-	json_set_str(dcv, "webroot", d->spec->dcv.webroot);
-	json_set_bool(dcv, "responder", d->spec->dcv.responder);
-	json_set(o, "dcv", dcv);
+	add_dcv(o, &d->spec->dcv);
 	add_files(o, d);
+	json_set_str(o, "issuance", j ? record_kind_word(j->kind) : NULL);
 	json_set_str(o, "reference", j ? j->reference : NULL);
 	if (j && j->order_id)
 		json_set_i64(o, "pending_order_id", j->order_id);

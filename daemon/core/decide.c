@@ -6,12 +6,18 @@
 #include "daemon/core/job.h"
 #include "daemon/core/window.h"
 
+/* A plan that ends sooner is over: a certificate that the CA issues may take a day. */
+#define LEAST_REST INT64_C(86400)
+
 static const char *const TEXTS[REASON_NR] = {
 	[REASON_GOOD] = "valid",
 	[REASON_UNDER_WAY] = "an issuance is under way",
 	[REASON_HELD] = "waits for a person",
 	[REASON_NEW] = "there is no certificate yet",
 	[REASON_EXPIRED] = "the certificate has expired",
+	[REASON_REVOKED] = "the CA has revoked the certificate",
+	[REASON_NAMES] = "the configuration names others than the certificate has",
+	[REASON_KEY] = "the configuration wants another kind of key",
 	[REASON_RENEWAL] = "the renewal point has passed",
 	[REASON_BUDGET] = "certcentral.max_orders_per_day is reached",
 };
@@ -29,6 +35,31 @@ int64_t decide_renew_at(const struct cfg_domain *spec, const struct record *rec)
 		return 0;
 	seed = str_hash(rec->name) ^ str_hash(rec->cert.serial);
 	return window_renew_at(rec->cert.not_before, rec->cert.not_after, spec->renew_before, seed);
+}
+
+/* A reissue never outlives the plan, and the renewal window of the next certificate is lost to it: where less than half a window would be
+ * gained, the plan is ending. With 199 days of life in a plan of 365 that means one order and one reissue. */
+enum want decide_replacement(const struct view *v, int64_t at, bool forced)
+{
+	const struct record_cert *c = &v->rec->cert;
+	int64_t rest = c->order_valid_until - at;
+	int64_t window = v->spec->renew_before > 0 ? v->spec->renew_before : v->cert_life / 6;
+
+	if (c->generation == 0 || c->order_id == 0 || c->order_over || rest < LEAST_REST)
+		return WANT_ORDER;
+	return forced || rest >= window + window / 2 ? WANT_REISSUE : WANT_ORDER;
+}
+
+bool decide_needs_new_key(const struct record *rec)
+{
+	static const char *const HARMLESS[] = { "superseded", "affiliationChanged", "cessationOfOperation" };
+	const struct record_cert *c = &rec->cert;
+
+	for (size_t i = 0; c->revoked_for && i < ARRAY_SIZE(HARMLESS); i++) {
+		if (strcmp(c->revoked_for, HARMLESS[i]) == 0)
+			return false;
+	}
+	return c->revoked_at != 0;
 }
 
 /* Each check returns true when it has the answer. */
@@ -57,11 +88,21 @@ static bool has_no_certificate(const struct view *v, struct decision *d)
 	return true;
 }
 
+static bool is_revoked(const struct view *v, struct decision *d)
+{
+	if (v->rec->cert.revoked_at == 0)
+		return false;
+	d->want = decide_replacement(v, v->now, true);
+	d->reason = REASON_REVOKED;
+	d->new_key = decide_needs_new_key(v->rec);
+	return true;
+}
+
 static bool has_expired(const struct view *v, struct decision *d)
 {
 	if (v->now < v->rec->cert.not_after)
 		return false;
-	d->want = WANT_ORDER;
+	d->want = decide_replacement(v, v->now, false);
 	d->reason = REASON_EXPIRED;
 	return true;
 }
@@ -72,35 +113,54 @@ static bool is_past_renewal(const struct view *v, struct decision *d)
 
 	if (v->now < at) {
 		d->due_at = at;
+		d->then = decide_replacement(v, at, false);
 		return false;
 	}
-	d->want = WANT_ORDER;
+	d->want = decide_replacement(v, v->now, false);
 	d->reason = REASON_RENEWAL;
+	return true;
+}
+
+/* Inside the plan a change is free; it never leads to an order by itself. */
+static bool is_another(const struct view *v, struct decision *d)
+{
+	const struct record_cert *c = &v->rec->cert;
+	char key[RECORD_KEY_MAX];
+	bool key_differs = c->key && strcmp(c->key, record_key_text(&v->spec->key, key)) != 0;
+
+	if ((!d->names_differ && !key_differs) || decide_replacement(v, v->now, true) != WANT_REISSUE)
+		return false;
+	d->want = WANT_REISSUE;
+	d->reason = d->names_differ ? REASON_NAMES : REASON_KEY;
+	d->due_at = DUE_NEVER;
 	return true;
 }
 
 typedef bool check_fn(const struct view *v, struct decision *d);
 
-static check_fn *const CHECKS[] = { is_held, is_under_way, has_no_certificate, has_expired, is_past_renewal };
+static check_fn *const CHECKS[] = { is_held,	 is_under_way,	  has_no_certificate, is_revoked,
+				    has_expired, is_past_renewal, is_another };
 
-static bool names_differ(const struct view *v)
+static void compare_names(const struct view *v, struct decision *d)
 {
 	_cleanup_free_ char *wanted = NULL;
 
 	if (v->rec->cert.generation == 0)
-		return false;
+		return;
 	wanted = job_names(v->spec);
-	return strcmp(wanted, v->rec->cert.names) != 0;
+	d->loses_names = !record_names_are_among(v->rec->cert.names, wanted);
+	d->gains_names = !record_names_are_among(wanted, v->rec->cert.names);
+	d->names_differ = d->loses_names || d->gains_names; /* their order does not matter */
 }
 
 void decide(const struct view *v, struct decision *ret)
 {
 	*ret = (struct decision){ .want = WANT_NOTHING, .reason = REASON_GOOD, .due_at = DUE_NEVER };
+	compare_names(v, ret);
 	for (size_t i = 0; i < ARRAY_SIZE(CHECKS); i++) {
 		if (CHECKS[i](v, ret))
 			break;
 	}
-	ret->names_differ = names_differ(v);
 	if (ret->want == WANT_ORDER && v->order_allowed_at > v->now) {
 		ret->want = WANT_NOTHING;
 		ret->reason = REASON_BUDGET;

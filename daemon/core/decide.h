@@ -6,7 +6,7 @@
 #include "config/model.h"
 #include "daemon/core/record.h"
 
-enum want { WANT_NOTHING, WANT_ORDER };
+enum want { WANT_NOTHING, WANT_ORDER, WANT_REISSUE };
 
 enum reason {
 	REASON_GOOD,	  /* valid, due_at is its renewal */
@@ -14,6 +14,9 @@ enum reason {
 	REASON_HELD,	  /* waits for a person */
 	REASON_NEW,	  /* there is no certificate */
 	REASON_EXPIRED,
+	REASON_REVOKED, /* the CA revoked the certificate */
+	REASON_NAMES,	/* the YAML names others than the certificate has */
+	REASON_KEY,	/* ... or another kind of key */
 	REASON_RENEWAL, /* the renewal point has passed */
 	REASON_BUDGET,	/* something is wanted, but the day's orders are spent */
 	REASON_NR
@@ -27,6 +30,7 @@ struct view {
 	const struct record *rec;
 	int64_t now;
 	int64_t order_allowed_at; /* core/budget */
+	int64_t cert_life;	  /* certcentral.max_cert_days, in seconds */
 };
 
 #define DUE_NEVER INT64_MAX
@@ -35,11 +39,23 @@ struct decision {
 	enum want want;
 	enum reason reason;
 	int64_t due_at;	   /* the earliest time at which the answer can change by itself; DUE_NEVER */
+	enum want then;	   /* what it will be at due_at, as far as can be seen now */
+	bool new_key;	   /* the present key must not be used again */
 	bool names_differ; /* the YAML names others than the certificate has: the next issuance brings them */
+	bool loses_names;  /* ... and some of those of the certificate are not among them */
+	bool gains_names;
 };
 
 /* Fills ret; allocates nothing that stays. */
 void decide(const struct view *v, struct decision *ret);
+
+/* What a replacement at that time has to be: a reissue inside the paid plan where that brings a certificate worth having, else
+ * an order. forced: a person wants it now, so any certificate inside the plan is worth having. */
+enum want decide_replacement(const struct view *v, int64_t at, bool forced);
+
+/* Is a key that was used until now good enough for the next certificate? Not after a revocation for a reason that is about the key,
+ * or that nobody told. */
+bool decide_needs_new_key(const struct record *rec);
 
 /* When the installed certificate is to be renewed; 0 when there is none. */
 int64_t decide_renew_at(const struct cfg_domain *spec, const struct record *rec);

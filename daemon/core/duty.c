@@ -4,6 +4,7 @@
 
 #include "common/mem.h"
 #include "daemon/core/decide.h"
+#include "daemon/core/proof.h"
 #include "daemon/core/retry.h"
 
 static void deploy_set_error(struct record_deploy *d, const struct outcome *o)
@@ -158,19 +159,12 @@ void duty_end_far_pauses(struct record *rec, int64_t now, int64_t latest)
 		end_if_far(&rec->deploys[i].next_at, now, latest);
 }
 
-bool duty_proof_is_done(const struct record *rec, const struct record_proof *p)
-{
-	const struct record_job *j = rec->job;
-
-	return !j || j->issued || j->yielded || !j->dcv_token || strcmp(j->dcv_token, p->token) != 0;
-}
-
 uint32_t duty_clean_due(const struct record *rec, int64_t now)
 {
 	if (rec->clean_at > now)
 		return DUTY_NONE;
 	for (uint32_t i = 0; i < rec->n_proofs; i++) {
-		if (duty_proof_is_done(rec, &rec->proofs[i]))
+		if (!proof_is_needed(rec, &rec->proofs[i]))
 			return i;
 	}
 	return DUTY_NONE;

@@ -26,9 +26,7 @@ void duty_deploy_done(struct record *rec, uint32_t i, const struct job_env *env,
 /* Pauses that end after `latest` were begun under a clock that was far ahead: they end now. */
 void duty_end_far_pauses(struct record *rec, int64_t now, int64_t latest);
 
-/* May this proof be removed? Not while the order that needs it is not issued, unless that order pauses because its proof
- * is not seen, and another one needs the place. */
-bool duty_proof_is_done(const struct record *rec, const struct record_proof *p);
+/* A proof that is not needed (any more) is removed: core/proof.h says which. */
 uint32_t duty_clean_due(const struct record *rec, int64_t now);
 int64_t duty_clean_next_at(const struct record *rec);
 void duty_clean_done(struct record *rec, uint32_t i, const struct job_env *env, const struct outcome *o,

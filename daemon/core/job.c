@@ -6,6 +6,7 @@
 #include "daemon/core/job_priv.h"
 
 #include "common/mem.h"
+#include "daemon/core/proof.h"
 #include "daemon/core/retry.h"
 
 #include <assert.h>
@@ -35,9 +36,10 @@ static const struct phase_row PHASES[PHASE_NR] = {
 };
 
 static const char *const OPS[OP_NR] = {
-	[OP_NONE] = "none",   [OP_PREPARE] = "prepare",	  [OP_SUBMIT] = "submit",   [OP_FIND] = "find",
-	[OP_INFO] = "info",   [OP_TOKEN] = "token",	  [OP_PUBLISH] = "publish", [OP_LOOK] = "look",
-	[OP_CHECK] = "check", [OP_DOWNLOAD] = "download", [OP_INSTALL] = "install",
+	[OP_NONE] = "none",	    [OP_PREPARE] = "prepare", [OP_EARLY] = "early",   [OP_SUBMIT] = "submit",
+	[OP_FIND] = "find",	    [OP_INFO] = "info",	      [OP_METHOD] = "method", [OP_TOKEN] = "token",
+	[OP_TARGETS] = "targets",   [OP_PUBLISH] = "publish", [OP_LOOK] = "look",     [OP_CHECK] = "check",
+	[OP_DOWNLOAD] = "download", [OP_INSTALL] = "install",
 };
 
 const char *job_phase_name(enum job_phase p)
@@ -60,13 +62,15 @@ bool job_is_pending_at_ca(const struct record *rec)
 	return rec->job && rec->job->order_id != 0 && !rec->held && rec->job->phase < PHASE_DOWNLOAD;
 }
 
-/* Between two steps of a placed order, or held: whatever comes next puts the proof up again when it is still needed. */
+/* Between two steps of a placed order, before the order of one that proves its names early, or held: whatever comes next puts
+ * the proof up again when it is still needed. */
 bool job_may_yield(const struct record *rec)
 {
 	const struct record_job *j = rec->job;
 
-	return j && !j->yielded && j->phase >= PHASE_PUBLISH && j->phase <= PHASE_WAIT &&
-	       (rec->held || j->next_at != 0);
+	return j && !j->yielded && (rec->held || j->next_at != 0) &&
+	       ((j->phase >= PHASE_PUBLISH && j->phase <= PHASE_WAIT) ||
+		(j->instant && j->phase <= PHASE_SUBMIT && j->submitted_at == 0));
 }
 
 void job_report(struct job_update *u, enum report_kind kind, const char *fmt, ...)
@@ -145,12 +149,18 @@ void job_hold(struct job_ctx *c, const char *code, const char *message)
 	job_report(c->u, REPORT_HELD, "%s", message);
 }
 
+void job_end(struct job_ctx *c)
+{
+	record_job_free(c->rec->job);
+	c->rec->job = c->job = NULL;
+	c->u->persist = true;
+}
+
 /* The order is over and brought nothing: forget the job, wait for a person. */
 void job_give_up(struct job_ctx *c, const char *code, const char *message)
 {
 	job_hold(c, code, message);
-	record_job_free(c->rec->job);
-	c->rec->job = c->job = NULL;
+	job_end(c);
 }
 
 bool job_token_is_usable(const struct job_ctx *c)
@@ -161,18 +171,75 @@ bool job_token_is_usable(const struct job_ctx *c)
 	       (j->dcv_token_expires_at == 0 || c->env->now < j->dcv_token_expires_at - TOKEN_MARGIN);
 }
 
-/* What the phase has to do now; tokens, looks and putting a proof up again are steps within one phase. */
+bool job_waits_for_click(const struct job_ctx *c)
+{
+	return c->job->method == CFG_DCV_EMAIL && c->env->spec->dcv.method == CFG_DCV_EMAIL;
+}
+
+/* Where the records go is found out before they are recorded, because a name may be delegated by a CNAME. */
+static bool needs_targets(const struct job_ctx *c)
+{
+	return c->env->spec->dcv.method == CFG_DCV_DNS_TXT_TOKEN && !c->job->targets;
+}
+
+/* Instant issuance: the names are proven before the order is placed, so that it is issued at once. */
+static enum job_op next_early_op(const struct job_ctx *c)
+{
+	const struct record_job *j = c->job;
+
+	if (!j->csr)
+		return OP_PREPARE;
+	if (!j->instant)
+		return OP_NONE;
+	if (!job_token_is_usable(c))
+		return OP_EARLY;
+	if (!j->published && needs_targets(c))
+		return OP_TARGETS;
+	if (!j->published)
+		return OP_PUBLISH;
+	return j->looked ? OP_NONE : OP_LOOK;
+}
+
+/* What the phase has to do now; values, places, looks and putting a proof up again are steps within one phase. NONE: it
+ * is over. */
 enum job_op job_next_op(const struct job_ctx *c)
 {
 	const struct record_job *j = c->job;
 
+	if (j->phase == PHASE_PREPARE)
+		return next_early_op(c);
+	if (j->phase == PHASE_PUBLISH && j->method != c->env->spec->dcv.method)
+		return OP_METHOD;
 	if (j->phase == PHASE_PUBLISH && !job_token_is_usable(c))
 		return OP_TOKEN;
+	if ((j->phase == PHASE_PUBLISH || (j->phase == PHASE_CHECK && j->republish)) && needs_targets(c))
+		return OP_TARGETS;
 	if (j->phase == PHASE_CHECK && j->republish)
 		return OP_PUBLISH;
 	if (j->phase == PHASE_CHECK && !j->looked)
 		return OP_LOOK;
 	return PHASES[j->phase].op;
+}
+
+/* What is wanted now, as far as the configuration says it. */
+static void take_spec(struct job_ctx *c)
+{
+	const struct cfg_domain *spec = c->env->spec;
+	struct record_job *j = c->job;
+	char key[RECORD_KEY_MAX];
+
+	free(j->names);
+	j->names = job_names(spec);
+	job_set_str(&j->key, record_key_text(&spec->key, key));
+	j->spec_hash = spec->spec_hash;
+	j->method = spec->dcv.method;
+	j->instant = j->kind == JOB_ORDER && c->env->instant && proof_can_be_early(spec->dcv.method);
+	j->is_paid = j->kind == JOB_ORDER || !record_names_are_among(j->names, c->rec->cert.names);
+	j->published = false;
+	j->looked = false;
+	j->looks = 0;
+	job_set_str(&j->dcv_token, NULL);
+	job_set_str(&j->targets, NULL);
 }
 
 /* The configuration changed before anything was bought: start over with what is wanted now. PREPARE replaces the
@@ -183,16 +250,42 @@ static void start_over(struct job_ctx *c)
 
 	job_set_str(&j->csr, NULL);
 	job_set_str(&j->reference, c->env->fresh_reference);
-	free(j->names);
-	j->names = job_names(c->env->spec);
-	j->spec_hash = c->env->spec->spec_hash;
+	take_spec(c);
 	j->posts = 0;
 	c->u->persist = true;
-	job_go(c, PHASE_PREPARE);
+	if (j->phase != PHASE_PREPARE)
+		job_go(c, PHASE_PREPARE);
 }
 
-/* The only way to a paid request: nothing of ours may be out there (submitted_at == 0), the intent is what
- * the configuration wants, the budget allows it, and the record that says so is durable first. */
+/* Nothing is spent on a reissue inside the plan, so the day's orders do not bound it. */
+static bool may_spend(struct job_ctx *c)
+{
+	struct record_job *j = c->job;
+
+	if (!j->is_paid || c->env->order_allowed_at <= c->env->now)
+		return true;
+	j->next_at = c->env->order_allowed_at;
+	record_set_error(c->rec, c->env->now, "max_orders_per_day",
+			 "certcentral.max_orders_per_day is reached: no order is placed before next.at");
+	c->u->persist = true;
+	job_report(c->u, REPORT_BUDGET, "%s", c->rec->error.message);
+	return false;
+}
+
+static void report_submit(struct job_ctx *c)
+{
+	const struct record_job *j = c->job;
+
+	if (j->kind == JOB_REISSUE)
+		job_report(c->u, REPORT_SUBMITTING, "reissuing order %lld%s", (long long)j->of_order_id,
+			   j->is_paid ? " with more names" : "");
+	else
+		job_report(c->u, REPORT_SUBMITTING, "ordering %s with reference %s", c->env->spec->product,
+			   j->reference);
+}
+
+/* The only way to a request that may cost money: nothing of ours may be out there (submitted_at == 0), the intent is what
+ * the configuration wants, its early proof is up, the budget allows it, and the record that says so is durable first. */
 static void begin_submit(struct job_ctx *c)
 {
 	struct record_job *j = c->job;
@@ -205,45 +298,47 @@ static void begin_submit(struct job_ctx *c)
 		start_over(c);
 		return;
 	}
-	if (c->env->order_allowed_at > c->env->now) {
-		j->next_at = c->env->order_allowed_at;
-		record_set_error(
-			c->rec, c->env->now, "max_orders_per_day",
-			"certcentral.max_orders_per_day is reached: no order is placed before next.at");
-		c->u->persist = true;
-		job_report(c->u, REPORT_BUDGET, "%s", c->rec->error.message);
+	if (!may_spend(c))
+		return;
+	if (j->instant && (!j->published || !job_token_is_usable(c))) {
+		job_go(c, PHASE_PREPARE);
 		return;
 	}
 	j->submitted_at = c->env->now;
 	j->absent_at = 0;
 	j->absents = 0;
 	j->posts++;
-	record_add_paid(c->rec, c->env->now);
-	c->u->spend_at = c->env->now;
+	if (j->is_paid) {
+		record_add_paid(c->rec, c->env->now);
+		c->u->spend_at = c->env->now;
+	}
 	c->u->persist = true;
 	c->u->start = OP_SUBMIT;
-	job_report(c->u, REPORT_SUBMITTING, "ordering %s with reference %s", c->env->spec->product,
-		   j->reference);
+	report_submit(c);
 }
 
 void job_begin(struct job_ctx *c)
 {
 	struct record_job *j = c->job;
-	const char *webroot = c->env->spec->dcv.webroot;
 
 	j->next_at = 0;
+	if (j->phase == PHASE_PREPARE && j->csr && j->spec_hash != c->env->spec->spec_hash)
+		start_over(c);
 	if (j->phase == PHASE_SUBMIT) {
 		begin_submit(c);
 		return;
 	}
 	c->u->start = job_next_op(c);
-	/* What must be removed later is on disk before it is put up. */
-	if (c->u->start == OP_PUBLISH)
-		j->yielded = false;
-	if (c->u->start == OP_PUBLISH && webroot) {
-		record_add_proof(c->rec, webroot, j->dcv_token);
-		c->u->persist = true;
+	if (c->u->start == OP_NONE) {
+		job_go(c, PHASE_SUBMIT);
+		return;
 	}
+	if (c->u->start != OP_PUBLISH)
+		return;
+	/* What must be removed later is on disk before it is put up. */
+	j->yielded = false;
+	if (proof_record(c->rec, c->env->spec))
+		c->u->persist = true;
 }
 
 char *job_names(const struct cfg_domain *spec)
@@ -253,20 +348,41 @@ char *job_names(const struct cfg_domain *spec)
 
 /* --- events that are not answers --- */
 
+/* CertCentral takes a renewal until 30 days after the end of the old order. */
+#define RENEWAL_GRACE (30 * INT64_C(86400))
+
+static int64_t predecessor(const struct job_ctx *c)
+{
+	const struct record_cert *cert = &c->rec->cert;
+	int64_t end = MAX(cert->order_valid_until, cert->not_after);
+
+	if (c->ev->job_kind == JOB_REISSUE)
+		return cert->order_id;
+	return cert->order_over || c->env->now > end + RENEWAL_GRACE ? 0 : cert->order_id;
+}
+
 static void on_start(struct job_ctx *c)
 {
 	struct record_job *j = xmalloc(sizeof(*j));
 
+	j->kind = c->ev->job_kind;
 	j->phase = PHASE_PREPARE;
-	j->spec_hash = c->env->spec->spec_hash;
+	j->of_order_id = predecessor(c);
+	j->new_key = c->ev->new_key;
 	j->reference = xstrdup(c->env->fresh_reference);
 	j->generation = c->rec->cert.generation + 1;
-	j->names = job_names(c->env->spec);
 	j->started_at = c->env->now;
 	c->rec->job = c->job = j;
+	take_spec(c);
 	record_set_error(c->rec, c->env->now, NULL, NULL);
-	job_report(c->u, REPORT_STARTED, "a certificate for %s is wanted: generation %04u", j->names,
-		   j->generation);
+	job_report(c->u, REPORT_STARTED, "a certificate for %s is wanted (%s): generation %04u", j->names,
+		   record_kind_word(j->kind), j->generation);
+	if (j->kind == JOB_REISSUE && !record_names_are_among(c->rec->cert.names, j->names))
+		job_report(
+			c->u, REPORT_NAMES_LOST,
+			"the present certificate has names that this one does not have: 48 to 72 hours after "
+			"the reissue DigiCert revokes the earlier certificates of order %lld",
+			(long long)j->of_order_id);
 	job_begin(c);
 }
 
@@ -278,6 +394,7 @@ static void resume(struct job_ctx *c, int64_t at)
 
 	if (j->order_id != 0)
 		j->phase = PHASE_WAIT;
+	job_set_str(&j->targets, NULL); /* the world may have changed */
 	j->next_at = at;
 	if (at == 0)
 		job_begin(c);
@@ -339,7 +456,19 @@ static void on_yield(struct job_ctx *c)
 	if (!job_may_yield(c->rec))
 		return;
 	j->republish = j->phase == PHASE_CHECK;
+	j->published = false;
 	j->yielded = true;
+	c->u->persist = true;
+}
+
+/* Before anything was sent it ends here. An order of the CA is canceled by the caller; what order info says then ends the job. */
+static void on_cancel(struct job_ctx *c)
+{
+	if (c->job->submitted_at == 0 && c->job->order_id == 0) {
+		job_give_up(c, "canceled", "canceled before anything was ordered");
+		return;
+	}
+	c->job->canceled = true;
 	c->u->persist = true;
 }
 
@@ -393,6 +522,10 @@ void job_step(struct record *rec, const struct job_env *env, const struct job_ev
 	case EV_YIELD:
 		if (rec->job)
 			on_yield(&c);
+		break;
+	case EV_CANCEL:
+		if (rec->job)
+			on_cancel(&c);
 		break;
 	case EV_RELEASE:
 		if (rec->held || (rec->job && rec->job->next_at != 0))

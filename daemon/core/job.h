@@ -13,11 +13,14 @@
 enum job_op {
 	OP_NONE,
 	OP_PREPARE,  /* key and CSR into <generation>.new */
-	OP_SUBMIT,   /* order with job->reference */
-	OP_FIND,     /* orders with job->reference */
+	OP_EARLY,    /* request tokens for job->csr */
+	OP_SUBMIT,   /* the order with job->reference, or the reissue of job->of_order_id */
+	OP_FIND,     /* orders with job->reference, or our CSR in job->of_order_id */
 	OP_INFO,     /* order info of job->order_id */
+	OP_METHOD,   /* tell job->order_id the method that the configuration wants now */
 	OP_TOKEN,    /* random value of job->order_id */
-	OP_PUBLISH,  /* job->dcv_token into webroot or responder */
+	OP_TARGETS,  /* where the TXT records belong: the ends of the CNAMEs at their names */
+	OP_PUBLISH,  /* the proofs of the record into webroot or DNS */
 	OP_LOOK,     /* our own look at the proof, for all names */
 	OP_CHECK,    /* check-dcv of job->order_id */
 	OP_DOWNLOAD, /* job->certificate_id, and check what came */
@@ -37,7 +40,7 @@ enum order_state {
 };
 
 enum job_event_kind {
-	EV_START,   /* an order is wanted; no job yet */
+	EV_START,   /* an issuance is wanted (kind, new_key); no job yet */
 	EV_DONE,    /* the operation named by op succeeded */
 	EV_FAULT,   /* the operation named by op failed: outcome */
 	EV_WAKE,    /* job->next_at has come */
@@ -45,12 +48,15 @@ enum job_event_kind {
 	EV_HINT,    /* status-changes named our order */
 	EV_RELEASE, /* a person or a reload lets a held domain go on */
 	EV_LEAVE,   /* no longer in the YAML, and nothing is under way */
-	EV_YIELD    /* another order waits for the webroot in which our proof is not seen */
+	EV_YIELD,   /* another order waits for the webroot in which our proof is not seen */
+	EV_CANCEL   /* a person does not want it any more: what the CA has is canceled by the caller */
 };
 
 struct job_event {
 	enum job_event_kind kind;
 	enum job_op op;
+	enum job_kind job_kind;	       /* EV_START */
+	bool new_key;		       /* EV_START */
 	const struct outcome *outcome; /* EV_FAULT */
 	/* What an answer told; 0 / NULL when it did not. */
 	int64_t order_id;
@@ -61,9 +67,11 @@ struct job_event {
 	int64_t dcv_token_expires_at;
 	int64_t order_valid_until; /* INFO */
 	bool validated;
-	bool token_expired;		/* CHECK: the value is too old: a new one is needed */
-	const char *detail;		/* CHECK: what is not proven yet */
-	bool foreign;			/* INFO: the order does not carry our names or our CSR */
+	bool token_expired; /* CHECK: the value is too old: a new one is needed */
+	const char *detail; /* CHECK: what is not proven yet */
+	bool foreign;	    /* INFO: the order does not carry our names or our CSR */
+	bool stale;	    /* INFO: the order to be reissued shows another certificate than ours as issued */
+	const char *targets;		/* TARGETS: blank separated */
 	unsigned n_matches;		/* FIND: orders with our reference (0: none) */
 	unsigned generation;		/* PREPARE: the number that the key got; 0: as wished */
 	const char *csr;		/* PREPARE */
@@ -72,8 +80,10 @@ struct job_event {
 
 struct job_env {
 	const struct cfg_domain *spec;
-	int64_t tempo; /* certcentral.poll_interval */
-	bool look;     /* preflight.http is not off */
+	int64_t tempo;	   /* certcentral.poll_interval */
+	bool look;	   /* preflight of the method is not off */
+	bool instant;	   /* certcentral.instant_issuance */
+	int64_t plan_life; /* certcentral.order_years, in seconds */
 	int64_t now;
 	uint32_t rnd;
 	int64_t order_allowed_at;    /* budget: <= now: an order may be posted now */
@@ -104,6 +114,15 @@ enum report_kind {
 	REPORT_DEPLOY_RETRY,
 	REPORT_DEPLOY_FAILED,
 	REPORT_CLEAN_RETRY,
+	REPORT_EMAIL,
+	REPORT_NAMES_LOST,
+	REPORT_REVOKED,
+	REPORT_REISSUED_OUTSIDE,
+	REPORT_ORDER_OVER,
+	REPORT_REVOKING,
+	REPORT_REVOKE_DONE,
+	REPORT_REVOKE_RETRY,
+	REPORT_REVOKE_FAILED,
 	REPORT_NR
 };
 

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the answers to a job's operations mean. One function per operation; the events that are not answers
- * are in job.c. */
+/* What the answers to a job's operations mean. One function per operation; those about the proof of control are in
+ * job_dcv.c, the events that are not answers in job.c. */
 #include "daemon/core/job_priv.h"
 
 #include "common/mem.h"
 #include "daemon/core/retry.h"
 
-/* Our own look fails this often before the CA is asked all the same: it delays, it never blocks. */
-#define LOOKS_BEFORE_ASKING 5
 /* Downloads that cannot be installed are an error, no longer a hiccup, from this one on. */
 #define BAD_CERTS_LOUD 3
 
@@ -19,10 +17,14 @@ static void adopt_order(struct job_ctx *c)
 	j->order_id = ev->order_id;
 	if (ev->certificate_id)
 		j->certificate_id = ev->certificate_id;
-	if (ev->dcv_token) {
+	/* Request tokens have done what they could: from here on the CA's random value counts. */
+	if (ev->dcv_token || j->instant) {
 		job_set_str(&j->dcv_token, ev->dcv_token);
 		j->dcv_token_expires_at = ev->dcv_token_expires_at;
+		j->looked = false;
+		j->looks = 0;
 	}
+	j->instant = false;
 	record_set_error(c->rec, c->env->now, NULL, NULL);
 	c->u->persist = true;
 }
@@ -36,7 +38,50 @@ static void on_prepare(struct job_ctx *c)
 	job_set_str(&c->job->csr, c->ev->csr);
 	if (c->ev->generation)
 		c->job->generation = c->ev->generation;
-	job_go(c, PHASE_SUBMIT);
+	c->job->attempts = 0;
+	job_begin(c);
+}
+
+/* Good for 30 days; the last five are left to the CA's clock and to pauses. */
+#define EARLY_LIFE (25 * INT64_C(86400))
+
+/* Without an AuthKey there is still the ordinary way: a certificate that is late is worse than one more request. */
+static void no_early_proof(struct job_ctx *c)
+{
+	c->job->instant = false;
+	job_report(c->u, REPORT_RETRY, "no instant issuance, the ordinary way is taken: %s",
+		   c->ev->outcome->message);
+	job_begin(c);
+}
+
+static void on_early(struct job_ctx *c)
+{
+	struct record_job *j = c->job;
+
+	if (c->ev->kind == EV_FAULT) {
+		switch (c->ev->outcome->fault) {
+		case FAULT_UNSENT:
+		case FAULT_UNCLEAR:
+		case FAULT_THROTTLED:
+		case FAULT_LOCAL:
+		case FAULT_BUSY: job_retry(c, c->ev->outcome); return;
+		case FAULT_REFUSED:
+		case FAULT_DUPLICATE:
+		case FAULT_AUTH:
+		case FAULT_CONFIG:
+		case FAULT_NOT_FOUND:
+		case FAULT_BAD_CERT:
+		case FAULT_NONE:
+		case FAULT_NR: no_early_proof(c); return;
+		}
+	}
+	job_set_str(&j->dcv_token, c->ev->dcv_token);
+	j->dcv_token_expires_at = c->env->now + EARLY_LIFE;
+	j->published = false;
+	j->looks = 0;
+	j->attempts = 0;
+	c->u->persist = true;
+	job_begin(c);
 }
 
 /* The CA surely did not take the post: nothing of ours is out there, and nothing was spent. */
@@ -57,6 +102,16 @@ static void hold_for(struct job_ctx *c, const struct outcome *o)
 	c->rec->held_for_key = o->fault == FAULT_AUTH;
 }
 
+static void ask_first(struct job_ctx *c)
+{
+	const struct outcome *o = c->ev->outcome;
+
+	record_set_error(c->rec, c->env->now, o->code, o->message);
+	c->u->persist = true;
+	job_report(c->u, REPORT_RETRY, "submit: %s; asking whether it was taken", o->message);
+	job_go(c, PHASE_RESOLVE);
+}
+
 static void submit_fault(struct job_ctx *c, const struct outcome *o)
 {
 	switch (o->fault) {
@@ -71,6 +126,15 @@ static void submit_fault(struct job_ctx *c, const struct outcome *o)
 		not_taken(c);
 		job_give_up(c, o->code, o->message);
 		break;
+	case FAULT_NOT_FOUND:
+		if (c->job->kind == JOB_ORDER) {
+			ask_first(c);
+			break;
+		}
+		not_taken(c);
+		c->rec->cert.order_over = true;
+		job_give_up(c, o->code, o->message);
+		break;
 	case FAULT_AUTH:
 	case FAULT_CONFIG:
 		not_taken(c);
@@ -78,16 +142,9 @@ static void submit_fault(struct job_ctx *c, const struct outcome *o)
 		break;
 	case FAULT_UNCLEAR:
 	case FAULT_DUPLICATE:
-	case FAULT_NOT_FOUND:
 	case FAULT_BAD_CERT:
 	case FAULT_NONE:
-	case FAULT_NR:
-		record_set_error(c->rec, c->env->now, o->code, o->message);
-		c->u->persist = true;
-		job_report(c->u, REPORT_RETRY, "submit: %s; asking for an order with our reference",
-			   o->message);
-		job_go(c, PHASE_RESOLVE);
-		break;
+	case FAULT_NR: ask_first(c); break;
 	}
 }
 
@@ -100,19 +157,23 @@ static void on_submit(struct job_ctx *c)
 		return;
 	}
 	adopt_order(c);
-	job_report(c->u, REPORT_ORDERED, "order %lld placed", (long long)ev->order_id);
+	job_report(c->u, REPORT_ORDERED, "order %lld %s", (long long)ev->order_id,
+		   c->job->kind == JOB_REISSUE ? "is being reissued" : "placed");
 	if (ev->order_state == ORDER_ISSUED && c->job->certificate_id) {
 		c->job->issued = true;
 		job_go(c, PHASE_DOWNLOAD);
 	} else if (ev->order_state == ORDER_NEEDS_APPROVAL) {
 		job_go(c, PHASE_WAIT);
+	} else if (job_waits_for_click(c)) {
+		job_wait_for_click(c);
+		job_go_at(c, PHASE_WAIT, c->env->now + RETRY_INFO_FIRST * c->env->tempo);
 	} else {
 		job_go(c, PHASE_PUBLISH);
 	}
 }
 
 /* Faults of requests that may be repeated freely. */
-static void question_fault(struct job_ctx *c)
+void job_question_fault(struct job_ctx *c)
 {
 	const struct outcome *o = c->ev->outcome;
 
@@ -155,19 +216,44 @@ static bool absence_is_proven(const struct job_ctx *c)
 	return j->absents >= RETRY_ABSENT_LOOKS && c->env->now - j->absent_at >= age;
 }
 
+static void order_ended(struct job_ctx *c)
+{
+	const struct job_event *ev = c->ev;
+	int64_t id = c->job->order_id ? c->job->order_id : c->job->of_order_id;
+	_cleanup_free_ char *code = xasprintf("order_%s", ev->order_word ? ev->order_word : "ended");
+	_cleanup_free_ char *text =
+		xasprintf("order %lld is %s", (long long)id, ev->order_word ? ev->order_word : "ended");
+
+	if (c->job->kind == JOB_REISSUE) {
+		c->rec->cert.order_over = true;
+		if (ev->order_word && strcmp(ev->order_word, "revoked") == 0 && c->rec->cert.revoked_at == 0)
+			c->rec->cert.revoked_at = c->env->now;
+		if (!c->job->canceled) {
+			job_report(c->u, REPORT_ORDER_OVER, "%s: it cannot be reissued", text);
+			job_end(c);
+			return;
+		}
+	}
+	job_give_up(c, code, text);
+}
+
 static void on_find(struct job_ctx *c)
 {
 	const struct job_event *ev = c->ev;
 	struct record_job *j = c->job;
 
 	if (ev->kind == EV_FAULT) {
-		question_fault(c);
+		job_question_fault(c);
+		return;
+	}
+	if (ev->order_state == ORDER_ENDED && c->job->kind == JOB_REISSUE) {
+		order_ended(c);
 		return;
 	}
 	if (ev->n_matches > 0) {
 		adopt_order(c);
-		job_report(c->u, REPORT_ADOPTED, "order %lld carries our reference: adopted",
-			   (long long)ev->order_id);
+		job_report(c->u, REPORT_ADOPTED, "order %lld carries our %s: adopted",
+			   (long long)ev->order_id, j->kind == JOB_REISSUE ? "request" : "reference");
 		if (ev->n_matches > 1)
 			job_report(c->u, REPORT_MANY_ORDERS,
 				   "%u orders carry reference %s: going on with %lld, look at the others in "
@@ -180,8 +266,8 @@ static void on_find(struct job_ctx *c)
 		j->absent_at = c->env->now;
 	c->u->persist = true;
 	if (absence_is_proven(c)) {
-		job_report(c->u, REPORT_ORDER_ABSENT, "no order with reference %s: it was never placed",
-			   j->reference);
+		job_report(c->u, REPORT_ORDER_ABSENT, "nothing at the CA carries our %s: it was never taken",
+			   j->kind == JOB_REISSUE ? "request" : "reference");
 		j->submitted_at = 0;
 		job_go(c, PHASE_SUBMIT);
 		return;
@@ -189,17 +275,7 @@ static void on_find(struct job_ctx *c)
 	j->next_at = c->env->now + job_pause(c, MIN(j->absents, 4u), RETRY_CAP);
 }
 
-static void order_ended(struct job_ctx *c)
-{
-	const struct job_event *ev = c->ev;
-	_cleanup_free_ char *code = xasprintf("order_%s", ev->order_word ? ev->order_word : "ended");
-	_cleanup_free_ char *text = xasprintf("order %lld is %s", (long long)c->job->order_id,
-					      ev->order_word ? ev->order_word : "ended");
-
-	job_give_up(c, code, text);
-}
-
-static void order_issued(struct job_ctx *c)
+void job_order_issued(struct job_ctx *c)
 {
 	struct record_job *j = c->job;
 
@@ -237,9 +313,14 @@ static void info_done(struct job_ctx *c)
 	struct record_job *j = c->job;
 
 	switch (ev->order_state) {
-	case ORDER_ISSUED: order_issued(c); break;
+	case ORDER_ISSUED: job_order_issued(c); break;
 	case ORDER_ENDED: order_ended(c); break;
 	case ORDER_PENDING:
+		if (!j->validated && job_waits_for_click(c)) {
+			job_wait_for_click(c);
+			wait_more(c);
+			break;
+		}
 		if (!j->validated) {
 			job_go(c, PHASE_PUBLISH);
 			break;
@@ -263,10 +344,32 @@ static void info_done(struct job_ctx *c)
 	}
 }
 
+/* The order that we reissue is issued, and what it shows is not our request. Answers may lag; after a while it is clear that somebody
+ * canceled ours, or reissued the order after us. */
+static void on_stale(struct job_ctx *c)
+{
+	struct record_job *j = c->job;
+
+	if (j->absents++ == 0)
+		j->absent_at = c->env->now;
+	if (j->canceled) {
+		job_give_up(c, "reissue_canceled", "the reissue was canceled");
+		return;
+	}
+	if (absence_is_proven(c)) {
+		job_give_up(
+			c, "reissue_gone",
+			"the reissue was canceled or replaced by somebody: look at the order in the console");
+		return;
+	}
+	c->u->persist = true;
+	j->next_at = c->env->now + job_pause(c, MIN(j->absents, 4u), RETRY_CAP);
+}
+
 static void on_info(struct job_ctx *c)
 {
 	if (c->ev->kind == EV_FAULT) {
-		question_fault(c);
+		job_question_fault(c);
 		return;
 	}
 	/* One that has ended binds nobody: the next attempt has a reference of its own. */
@@ -276,104 +379,16 @@ static void on_info(struct job_ctx *c)
 			 "in the console before you release this domain");
 		return;
 	}
-	if (c->ev->certificate_id)
-		c->job->certificate_id = c->ev->certificate_id;
 	if (c->ev->order_valid_until)
 		c->job->order_valid_until = c->ev->order_valid_until;
+	if (c->ev->stale) {
+		on_stale(c);
+		return;
+	}
+	c->job->absents = 0;
+	if (c->ev->certificate_id)
+		c->job->certificate_id = c->ev->certificate_id;
 	info_done(c);
-}
-
-static void on_token(struct job_ctx *c)
-{
-	struct record_job *j = c->job;
-
-	if (c->ev->kind == EV_FAULT) {
-		question_fault(c);
-		return;
-	}
-	job_set_str(&j->dcv_token, c->ev->dcv_token);
-	j->dcv_token_expires_at = c->ev->dcv_token_expires_at;
-	j->looked = false;
-	j->looks = 0;
-	c->u->persist = true;
-	/* A value that is already expired would ask again and again: take it for good until the next check. */
-	if (!job_token_is_usable(c))
-		j->dcv_token_expires_at = 0;
-	job_begin(c);
-}
-
-static void on_publish(struct job_ctx *c)
-{
-	if (c->ev->kind == EV_FAULT) {
-		job_retry(c, c->ev->outcome);
-		return;
-	}
-	c->job->looked = !c->env->look;
-	c->job->republish = false;
-	/* Put up again between two checks: no news, and the pauses go on growing. */
-	if (c->job->phase == PHASE_CHECK) {
-		job_begin(c);
-		return;
-	}
-	record_set_error(c->rec, c->env->now, NULL, NULL);
-	job_report(c->u, REPORT_PUBLISHED, "proof is published");
-	job_go(c, PHASE_CHECK);
-}
-
-static void on_look(struct job_ctx *c)
-{
-	struct record_job *j = c->job;
-	const struct outcome *o = c->ev->outcome;
-
-	if (c->ev->kind == EV_DONE) {
-		j->looked = true;
-		job_begin(c);
-		return;
-	}
-	j->looks++;
-	record_set_error(c->rec, c->env->now, o->code, o->message);
-	job_report(c->u, REPORT_NOT_VISIBLE, "%s", o->message);
-	if (j->looks >= LOOKS_BEFORE_ASKING) {
-		j->looked = true;
-		job_begin(c);
-		return;
-	}
-	job_retry_at(c, o->code, o->message, job_pause(c, j->attempts, RETRY_CHECK_CAP));
-}
-
-static void on_check(struct job_ctx *c)
-{
-	const struct job_event *ev = c->ev;
-	struct record_job *j = c->job;
-
-	if (ev->kind == EV_FAULT) {
-		question_fault(c);
-		return;
-	}
-	if (ev->order_state == ORDER_ISSUED) {
-		order_issued(c);
-		return;
-	}
-	if (ev->validated) {
-		j->validated = true;
-		record_set_error(c->rec, c->env->now, NULL, NULL);
-		job_report(c->u, REPORT_VALIDATED, "all names of order %lld are validated",
-			   (long long)j->order_id);
-		job_go_at(c, PHASE_WAIT, c->env->now + RETRY_INFO_FIRST * c->env->tempo);
-		return;
-	}
-	/* The proof may be gone (a site was deployed over it) or in the wrong place (the webroot changed): put it up
-	 * again. Then one look of ours before each further check, for a message that tells what is wrong. */
-	j->republish = true;
-	j->looked = !c->env->look;
-	j->looks = LOOKS_BEFORE_ASKING - 1;
-	job_retry_at(c, "not_validated", ev->detail ? ev->detail : "the CA does not see the proof yet",
-		     job_pause(c, j->attempts, RETRY_CHECK_CAP));
-	job_report(c->u, REPORT_NOT_YET, "%s", c->rec->error.message);
-	if (ev->token_expired)
-		job_set_str(&j->dcv_token, NULL);
-	if (!job_token_is_usable(c))
-		job_go_at(c, PHASE_PUBLISH, j->next_at);
 }
 
 static void bad_cert(struct job_ctx *c)
@@ -398,7 +413,19 @@ static void on_download(struct job_ctx *c)
 	else if (c->ev->outcome->fault == FAULT_BAD_CERT || c->ev->outcome->fault == FAULT_REFUSED)
 		bad_cert(c);
 	else
-		question_fault(c);
+		job_question_fault(c);
+}
+
+/* Where the CA does not tell the end of the plan, it is as long as was ordered. */
+static int64_t plan_end(const struct job_ctx *c)
+{
+	const struct record_job *j = c->job;
+
+	if (j->order_valid_until)
+		return j->order_valid_until;
+	if (j->kind == JOB_REISSUE)
+		return c->rec->cert.order_valid_until;
+	return (j->submitted_at ? j->submitted_at : j->started_at) + c->env->plan_life;
 }
 
 static void on_install(struct job_ctx *c)
@@ -415,17 +442,21 @@ static void on_install(struct job_ctx *c)
 	}
 	job_set_str(&cert->serial, in->serial);
 	job_set_str(&cert->names, c->job->names);
+	job_set_str(&cert->key, c->job->key);
+	job_set_str(&cert->revoked_for, NULL);
+	cert->order_valid_until = plan_end(c);
+	cert->replaces_revoked = cert->revoked_at != 0;
+	cert->revoked_at = 0;
+	cert->order_over = false;
+	cert->other_id = 0;
 	cert->generation = c->job->generation;
 	cert->order_id = c->job->order_id;
 	cert->certificate_id = c->job->certificate_id;
 	cert->not_before = in->not_before;
 	cert->not_after = in->not_after;
-	cert->order_valid_until = c->job->order_valid_until;
 	cert->installed_at = c->env->now;
 	record_set_error(c->rec, c->env->now, NULL, NULL);
-	record_job_free(c->rec->job);
-	c->rec->job = c->job = NULL;
-	c->u->persist = true;
+	job_end(c);
 	c->u->installed = true;
 	job_report(c->u, REPORT_INSTALLED, "generation %04u is live, certificate %lld of order %lld",
 		   cert->generation, (long long)cert->certificate_id, (long long)cert->order_id);
@@ -442,13 +473,16 @@ void job_answer(struct job_ctx *c)
 	}
 	switch (c->ev->op) {
 	case OP_PREPARE: on_prepare(c); break;
+	case OP_EARLY: on_early(c); break;
 	case OP_SUBMIT: on_submit(c); break;
 	case OP_FIND: on_find(c); break;
 	case OP_INFO: on_info(c); break;
-	case OP_TOKEN: on_token(c); break;
-	case OP_PUBLISH: on_publish(c); break;
-	case OP_LOOK: on_look(c); break;
-	case OP_CHECK: on_check(c); break;
+	case OP_METHOD: job_on_method(c); break;
+	case OP_TOKEN: job_on_token(c); break;
+	case OP_TARGETS: job_on_targets(c); break;
+	case OP_PUBLISH: job_on_publish(c); break;
+	case OP_LOOK: job_on_look(c); break;
+	case OP_CHECK: job_on_check(c); break;
 	case OP_DOWNLOAD: on_download(c); break;
 	case OP_INSTALL: on_install(c); break;
 	case OP_NONE:

@@ -20,6 +20,8 @@ void job_go_at(struct job_ctx *c, enum job_phase to, int64_t at);
 void job_begin(struct job_ctx *c);
 enum job_op job_next_op(const struct job_ctx *c);
 bool job_token_is_usable(const struct job_ctx *c);
+/* E-mail: nothing is published, somebody has to click. */
+bool job_waits_for_click(const struct job_ctx *c);
 
 /* The operation failed and is repeated by itself after a growing pause (or the given one). */
 void job_retry(struct job_ctx *c, const struct outcome *o);
@@ -28,6 +30,8 @@ void job_retry_at(struct job_ctx *c, const char *code, const char *message, int6
 /* Stops until a person releases the domain. job_give_up also ends the job: nothing of it can be continued. */
 void job_hold(struct job_ctx *c, const char *code, const char *message);
 void job_give_up(struct job_ctx *c, const char *code, const char *message);
+/* Forgets the job; what is wanted next is decided anew. */
+void job_end(struct job_ctx *c);
 
 /* tempo * 2^attempt with cap and jitter. */
 int64_t job_pause(const struct job_ctx *c, unsigned attempt, int64_t cap);
@@ -37,3 +41,17 @@ void job_set_str(char **dst, const char *src);
 
 /* The answer to an operation (EV_DONE, EV_FAULT). c->job is not NULL. */
 void job_answer(struct job_ctx *c);
+
+/* --- between job_answer.c and job_dcv.c --- */
+
+/* Faults of requests that may be repeated freely. */
+void job_question_fault(struct job_ctx *c);
+/* The CA says, in whatever answer, that the order is issued. */
+void job_order_issued(struct job_ctx *c);
+void job_wait_for_click(struct job_ctx *c);
+void job_on_token(struct job_ctx *c);
+void job_on_method(struct job_ctx *c);
+void job_on_targets(struct job_ctx *c);
+void job_on_publish(struct job_ctx *c);
+void job_on_look(struct job_ctx *c);
+void job_on_check(struct job_ctx *c);

@@ -1,12 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The record in memory: making, freeing, the little lists in it. Its JSON is in record_json.c. */
+/* The record in memory: making, freeing, the little lists in it. Its JSON is in record_encode.c and record_decode.c. */
 #include "daemon/core/record.h"
 
 #include "common/mem.h"
 #include "common/strbuf.h"
+#include "common/words.h"
 #include "daemon/core/budget.h"
 
 #define NAMES_MAX (256UL * 1024)
+
+static const char *const KINDS[JOB_KIND_NR] = { [JOB_ORDER] = "order", [JOB_REISSUE] = "reissue" };
+static const char *const PLACES[PROOF_PLACE_NR] = {
+	[PROOF_WEBROOT] = "webroot", [PROOF_TXT] = "TXT", [PROOF_CNAME] = "CNAME"
+};
+static const char *const DEPLOY_STATES[DEPLOY_STATE_NR] = {
+	[DEPLOY_TODO] = "todo", [DEPLOY_DONE] = "done", [DEPLOY_FAILED] = "failed"
+};
+
+const char *record_kind_word(enum job_kind k)
+{
+	return KINDS[k];
+}
+
+const char *record_place_word(enum proof_place p)
+{
+	return PLACES[p];
+}
+
+const char *record_deploy_word(enum deploy_state s)
+{
+	return DEPLOY_STATES[s];
+}
 
 struct record *record_new(const char *name)
 {
@@ -28,15 +52,47 @@ char *record_join_names(const char *const *names, size_t n)
 	return strbuf_take(&sb);
 }
 
+bool record_names_are_among(const char *names, const char *among)
+{
+	_cleanup_words_ struct words w = WORDS_INIT;
+
+	words_split(names, &w);
+	for (size_t i = 0; i < w.n; i++) {
+		if (!words_has(among, w.list[i]))
+			return false;
+	}
+	return true;
+}
+
+const char *record_key_text(const struct cfg_key *k, char buf[RECORD_KEY_MAX])
+{
+	switch (k->type) {
+	case CFG_KEY_RSA: (void)snprintf(buf, RECORD_KEY_MAX, "rsa %u", (unsigned)k->bits); break;
+	case CFG_KEY_EC_P256: (void)snprintf(buf, RECORD_KEY_MAX, "ec P-256"); break;
+	case CFG_KEY_EC_P384: (void)snprintf(buf, RECORD_KEY_MAX, "ec P-384"); break;
+	}
+	return buf;
+}
+
 void record_job_free(struct record_job *j)
 {
 	if (!j)
 		return;
 	free(j->reference);
 	free(j->names);
+	free(j->key);
 	free(j->csr);
 	free(j->dcv_token);
+	free(j->targets);
 	free(j);
+}
+
+void record_revocation_free(struct record_revocation *v)
+{
+	if (!v)
+		return;
+	free(v->reason);
+	free(v);
 }
 
 void record_free(struct record *r)
@@ -44,8 +100,11 @@ void record_free(struct record *r)
 	if (!r)
 		return;
 	record_job_free(r->job);
+	record_revocation_free(r->revocation);
 	free(r->cert.serial);
 	free(r->cert.names);
+	free(r->cert.key);
+	free(r->cert.revoked_for);
 	free(r->error.code);
 	free(r->error.message);
 	for (uint32_t i = 0; i < r->n_deploys; i++) {
@@ -110,27 +169,60 @@ void record_drop_paid(struct record *r, int64_t at)
 	}
 }
 
-void record_add_proof(struct record *r, const char *webroot, const char *token)
+static bool same_proof(const struct record_proof *a, const struct record_proof *b)
 {
-	struct record_proof *p;
+	return a->place == b->place && strcmp(a->where, b->where) == 0 && !a->name == !b->name &&
+	       (!a->name || !b->name || strcmp(a->name, b->name) == 0) && strcmp(a->value, b->value) == 0;
+}
 
+uint32_t record_find_proof(const struct record *r, const struct record_proof *p)
+{
 	for (uint32_t i = 0; i < r->n_proofs; i++) {
-		if (strcmp(r->proofs[i].webroot, webroot) != 0 || strcmp(r->proofs[i].token, token) != 0)
-			continue;
+		if (same_proof(&r->proofs[i], p))
+			return i;
+	}
+	return UINT32_MAX;
+}
+
+void record_proof_copy(const struct record_proof *p, struct record_proof *ret)
+{
+	*ret = (struct record_proof){
+		.place = p->place,
+		.where = xstrdup(p->where),
+		.name = p->name ? xstrdup(p->name) : NULL,
+		.value = xstrdup(p->value),
+	};
+}
+
+void record_proof_done(struct record_proof *p)
+{
+	free(p->where);
+	free(p->name);
+	free(p->value);
+	*p = (struct record_proof){ 0 };
+}
+
+void record_add_proof(struct record *r, enum proof_place place, const char *where, const char *name,
+		      const char *value)
+{
+	struct record_proof p = { .place = place };
+	uint32_t i;
+
+	p.where = (char *)(uintptr_t)where;
+	p.name = (char *)(uintptr_t)name;
+	p.value = (char *)(uintptr_t)value;
+	i = record_find_proof(r, &p);
+	if (i != UINT32_MAX) {
 		r->proofs[i].again = true;
 		return;
 	}
 	r->proofs = xrealloc_array(r->proofs, r->n_proofs + 1, sizeof(*r->proofs));
-	p = &r->proofs[r->n_proofs++];
-	p->webroot = xstrdup(webroot);
-	p->token = xstrdup(token);
-	p->again = false;
+	record_proof_copy(&p, &r->proofs[r->n_proofs++]);
 }
 
 void record_drop_proof(struct record *r, uint32_t i)
 {
-	free(r->proofs[i].webroot);
-	free(r->proofs[i].token);
+	record_proof_done(&r->proofs[i]);
 	r->proofs[i] = r->proofs[--r->n_proofs];
 	if (r->n_proofs == 0) {
 		free(r->proofs);

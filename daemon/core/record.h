@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The durable facts of one domain: what is installed, the issuance under way, what still has to be
- * deployed, what lies in webroots, and what went wrong last. This struct is what state/<name>.json holds.
+ * deployed, what lies in webroots and DNS, a revocation that was asked for, and what went wrong last. This struct is what state/<name>.json holds.
  *
  * There is no "in flight" in it: a stored phase means "this may or may not have happened". */
 #pragma once
@@ -8,6 +8,7 @@
 #include "common/base.h"
 #include "common/err.h"
 #include "common/json.h"
+#include "config/model.h"
 
 #define RECORD_VERSION 1
 
@@ -33,13 +34,26 @@ struct record_error {
 	unsigned attempts;
 };
 
+enum job_kind {
+	JOB_ORDER,   /* a new order: a paid plan and its first certificate */
+	JOB_REISSUE, /* another certificate inside the plan of the present one */
+	JOB_KIND_NR
+};
+
 struct record_job {
+	enum job_kind kind;
 	enum job_phase phase;
-	uint64_t spec_hash; /* of the configuration it was started for */
-	char *reference;    /* alternative_order_id, unique for this intent */
+	uint64_t spec_hash;  /* of the configuration it was started for */
+	char *reference;     /* alternative_order_id, unique for this intent */
+	int64_t of_order_id; /* REISSUE: the order; ORDER: the one that it renews, 0: none */
 	unsigned generation;
-	char *names; /* blank separated, common name first */
-	char *csr;   /* PEM; NULL before PREPARE is done */
+	char *names;   /* blank separated, common name first */
+	char *key;     /* kind of key: record_key_text() */
+	bool new_key;  /* the present one must not be used again, whatever the configuration says */
+	bool is_paid;  /* its post costs money, or may: a reissue that brings names */
+	bool canceled; /* a person asked the CA to cancel it */
+	enum cfg_dcv_method method; /* the CA was told this one */
+	char *csr;		    /* PEM; NULL before it is made */
 	int64_t started_at;
 	int64_t submitted_at; /* a POST with our reference may have been accepted since; 0: surely none */
 	unsigned posts;	      /* how often it was posted */
@@ -48,8 +62,11 @@ struct record_job {
 	int64_t order_id; /* 0: none known */
 	int64_t certificate_id;
 	int64_t order_valid_until; /* 0: not told */
-	char *dcv_token;
+	char *dcv_token; /* the CA's random value; before the order: our request tokens, blank separated */
 	int64_t dcv_token_expires_at; /* 0: unknown */
+	char *targets;		      /* where the TXT records belong, blank separated; NULL: not known yet */
+	bool instant;		      /* request tokens are published before the order is placed */
+	bool published;		      /* ... and they are up */
 	unsigned looks;		      /* how often our own look failed for this value */
 	bool looked;		      /* our own look is done with (seen, switched off, or given up) */
 	bool republish;	   /* the CA did not see the proof: put it up again before it is asked again */
@@ -68,13 +85,33 @@ struct record_cert {
 	int64_t certificate_id;
 	char *serial;
 	char *names; /* blank separated */
+	char *key;   /* kind of key; NULL: not known */
 	int64_t not_before;
 	int64_t not_after;
-	int64_t order_valid_until; /* 0: unknown */
+	int64_t order_valid_until; /* end of the paid plan; 0: unknown */
 	int64_t installed_at;
+	/* What became of it at the CA, whoever did it. */
+	int64_t revoked_at;    /* 0: it is good */
+	char *revoked_for;     /* reason as RFC 5280 names it; NULL: not told */
+	bool order_over;       /* the order was revoked, canceled or has expired: it cannot be reissued */
+	bool replaces_revoked; /* it was issued because its predecessor was revoked */
+	int64_t other_id;      /* somebody reissued the order: the certificate that it has now; 0: ours */
 };
 
-enum deploy_state { DEPLOY_TODO, DEPLOY_DONE, DEPLOY_FAILED };
+/* A revocation that a person asked for: repeated until the CA shows it. */
+struct record_revocation {
+	int64_t order_id;
+	int64_t certificate_id; /* 0: everything of the order */
+	char *reason;		/* NULL: none */
+	int64_t asked_at;
+	int64_t request_id; /* waits for an approval; 0: does not */
+	bool sent;	    /* the CA took it: only its effect is awaited */
+	bool refused;	    /* we may not approve it ourselves */
+	unsigned attempts;
+	int64_t next_at; /* 0: now */
+};
+
+enum deploy_state { DEPLOY_TODO, DEPLOY_DONE, DEPLOY_FAILED, DEPLOY_STATE_NR };
 
 struct record_deploy {
 	char *target;
@@ -87,10 +124,14 @@ struct record_deploy {
 	char *message;
 };
 
-/* A proof that may stand in a webroot. It is recorded before it is written. */
+enum proof_place { PROOF_WEBROOT, PROOF_TXT, PROOF_CNAME, PROOF_PLACE_NR };
+
+/* A proof that may stand in a webroot or in DNS. It is recorded before it is written. */
 struct record_proof {
-	char *webroot;
-	char *token;
+	enum proof_place place;
+	char *where; /* the webroot, or the name of the DNS provider */
+	char *name;  /* DNS: owner of the record; NULL in a webroot */
+	char *value;
 	bool again; /* in memory only: put up more than once since the last withdrawal */
 };
 
@@ -100,7 +141,8 @@ struct record {
 	bool held_for_key; /* ... because of the API key: a new start of the program may bring another one */
 	bool frozen;	   /* in memory only: the file on disk is not ours to replace */
 	struct record_cert cert;
-	struct record_job *job; /* NULL: none */
+	struct record_job *job;		      /* NULL: none */
+	struct record_revocation *revocation; /* NULL: none */
 	struct record_error error;
 	struct record_deploy *deploys;
 	uint32_t n_deploys;
@@ -116,11 +158,21 @@ struct record *record_new(const char *name);
 void record_free(struct record *r);
 DEFINE_CLEANUP(struct record *, record_free)
 void record_job_free(struct record_job *j);
+void record_revocation_free(struct record_revocation *v);
 
 /* Names as a record keeps them, blank separated; the caller frees. Whoever compares names compares this text. */
 char *record_join_names(const char *const *names, size_t n);
 
-/* "todo", "done" or "failed". */
+/* Is every name of the list `names` in the list `among` as well? Both blank separated; among may be NULL. */
+bool record_names_are_among(const char *names, const char *among);
+
+/* A kind of key as a record keeps it: "rsa 2048", "ec P-256". Whoever compares kinds compares this text. */
+#define RECORD_KEY_MAX 16
+const char *record_key_text(const struct cfg_key *k, char buf[RECORD_KEY_MAX]);
+
+/* The words of a record and of `dvcertctl`: "order", "reissue"; "webroot", "TXT", "CNAME"; "todo", "done", "failed". */
+const char *record_kind_word(enum job_kind k);
+const char *record_place_word(enum proof_place p);
 const char *record_deploy_word(enum deploy_state s);
 
 /* Sets or (code NULL) clears the error; attempts counts up while the code stays the same. */
@@ -138,6 +190,12 @@ void record_add_paid(struct record *r, int64_t now);
 /* The post of that time surely never reached the CA. */
 void record_drop_paid(struct record *r, int64_t at);
 
-/* The list of proofs: adding a pair that is there only notes that it was put up again; dropping moves the last one to i. */
-void record_add_proof(struct record *r, const char *webroot, const char *token);
+/* The list of proofs: adding one that is there only notes that it was put up again; dropping moves the last one to i. name is NULL
+ * in a webroot. */
+void record_add_proof(struct record *r, enum proof_place place, const char *where, const char *name,
+		      const char *value);
 void record_drop_proof(struct record *r, uint32_t i);
+/* DUTY_NONE (UINT32_MAX) when there is none like p. */
+uint32_t record_find_proof(const struct record *r, const struct record_proof *p);
+void record_proof_copy(const struct record_proof *p, struct record_proof *ret);
+void record_proof_done(struct record_proof *p);

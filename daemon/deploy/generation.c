@@ -410,13 +410,11 @@ void generation_files_done(struct generation_files *f)
 	*f = (struct generation_files){ 0 };
 }
 
-int generation_read(const struct generation_dirs *d, const char *name, unsigned generation,
-		    struct generation_files *ret, struct err *reterr)
+static int open_generation(const struct generation_dirs *d, const char *name, unsigned generation, int *ret,
+			   struct err *reterr)
 {
-	_cleanup_(generation_files_done) struct generation_files f = { 0 };
-	_cleanup_close_ int name_fd = -1, fd = -1;
+	_cleanup_close_ int name_fd = -1;
 	struct names n;
-	size_t len = 0;
 	int r = make_names(name, generation, &n, reterr);
 
 	if (r < 0)
@@ -424,18 +422,46 @@ int generation_read(const struct generation_dirs *d, const char *name, unsigned 
 	name_fd = open_archive(d, name, reterr);
 	if (name_fd < 0)
 		return name_fd;
-	fd = fs_open_dir(name_fd, n.final, reterr);
-	r = fd < 0 ? fd : fs_read_at(fd, "cert.pem", CERT_MAX, &f.cert, &len, reterr);
+	*ret = fs_open_dir(name_fd, n.final, reterr);
+	return *ret < 0 ? *ret : 0;
+}
+
+static int cannot_read(const char *name, unsigned generation, int r, struct err *reterr)
+{
+	err_prefix(reterr, "cannot read archive/%s/%04u", name, generation);
+	return r;
+}
+
+int generation_chain(const struct generation_dirs *d, const char *name, unsigned generation, char **ret,
+		     struct err *reterr)
+{
+	_cleanup_close_ int fd = -1;
+	size_t len = 0;
+	int r = open_generation(d, name, generation, &fd, reterr);
+
+	if (r >= 0)
+		r = fs_read_at(fd, "fullchain.pem", CERT_MAX, ret, &len, reterr);
+	return r < 0 ? cannot_read(name, generation, r, reterr) : 0;
+}
+
+int generation_read(const struct generation_dirs *d, const char *name, unsigned generation,
+		    struct generation_files *ret, struct err *reterr)
+{
+	_cleanup_(generation_files_done) struct generation_files f = { 0 };
+	_cleanup_close_ int fd = -1;
+	size_t len = 0;
+	int r = open_generation(d, name, generation, &fd, reterr);
+
+	if (r >= 0)
+		r = fs_read_at(fd, "cert.pem", CERT_MAX, &f.cert, &len, reterr);
 	if (r >= 0)
 		r = fs_read_at(fd, "chain.pem", CERT_MAX, &f.chain, &len, reterr);
 	if (r >= 0)
 		r = fs_read_at(fd, "fullchain.pem", CERT_MAX, &f.fullchain, &len, reterr);
 	if (r >= 0)
 		r = fs_read_at(fd, KEY_FILE, KEY_MAX, &f.key, &len, reterr);
-	if (r < 0) {
-		err_prefix(reterr, "cannot read archive/%s/%s", name, n.final);
-		return r;
-	}
+	if (r < 0)
+		return cannot_read(name, generation, r, reterr);
 	*ret = f;
 	f = (struct generation_files){ 0 };
 	return 0;

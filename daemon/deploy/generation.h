@@ -36,6 +36,9 @@ struct generation_files {
 int generation_read(const struct generation_dirs *d, const char *name, unsigned generation,
 		    struct generation_files *ret, struct err *reterr) _must_check_;
 void generation_files_done(struct generation_files *f);
+/* fullchain.pem of an installed generation alone; the caller frees. */
+int generation_chain(const struct generation_dirs *d, const char *name, unsigned generation, char **ret,
+		     struct err *reterr) _must_check_;
 
 /* The generation that live/<name> points to; 0 when there is no link. -EINVAL when it points elsewhere. */
 int generation_live(const struct generation_dirs *d, const char *name, unsigned *ret,

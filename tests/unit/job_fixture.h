@@ -51,6 +51,8 @@ static inline struct record *record_in(enum job_phase phase)
 	j->reference = xstrdup("ours");
 	j->generation = 1;
 	j->names = xstrdup("a.example b.example");
+	j->key = xstrdup("rsa 2048");
+	j->is_paid = true;
 	j->started_at = T0 - 500;
 	if (phase == PHASE_PREPARE)
 		return r;

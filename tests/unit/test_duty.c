@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Deployments and proofs as durable to-dos. */
 #include "daemon/core/duty.h"
+#include "daemon/core/proof.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -228,11 +229,11 @@ static void test_a_proof_stays_while_it_is_needed(void **state)
 
 	(void)state;
 	assert_int_equal(duty_clean_next_at(r), DUE_NEVER);
-	record_add_proof(r, "/srv/a", "new");
-	record_add_proof(r, "/srv/a", "old");
+	record_add_proof(r, PROOF_WEBROOT, "/srv/a", NULL, "new");
+	record_add_proof(r, PROOF_WEBROOT, "/srv/a", NULL, "old");
 	add_job(r, "new", false);
-	assert_false(duty_proof_is_done(r, &r->proofs[0]));
-	assert_true(duty_proof_is_done(r, &r->proofs[1]));
+	assert_true(proof_is_needed(r, &r->proofs[0]));
+	assert_false(proof_is_needed(r, &r->proofs[1]));
 	assert_int_equal(duty_clean_due(r, T0), 1);
 	record_drop_proof(r, 1);
 	assert_int_equal(duty_clean_due(r, T0), DUTY_NONE);
@@ -255,7 +256,7 @@ static void test_clean_done(void **state)
 	struct job_update u = { 0 };
 
 	(void)state;
-	record_add_proof(r, "/srv/a", "t");
+	record_add_proof(r, PROOF_WEBROOT, "/srv/a", NULL, "t");
 	r->clean_attempts = 4;
 	r->clean_at = T0;
 	duty_clean_done(r, 0, &ENV, &o, &u);
@@ -266,7 +267,7 @@ static void test_clean_done(void **state)
 	assert_int_equal(r->clean_at, 0);
 
 	/* While a job runs its next write carries it. */
-	record_add_proof(r, "/srv/a", "t");
+	record_add_proof(r, PROOF_WEBROOT, "/srv/a", NULL, "t");
 	add_job(r, "x", false);
 	u = (struct job_update){ 0 };
 	duty_clean_done(r, 0, &ENV, &o, &u);
@@ -283,12 +284,12 @@ static void test_clean_of_what_is_put_up_again(void **state)
 	struct job_update u = { 0 };
 
 	(void)state;
-	record_add_proof(r, "/srv/a", "t");
+	record_add_proof(r, PROOF_WEBROOT, "/srv/a", NULL, "t");
 	add_job(r, "t", false);
 	r->job->yielded = true;
 	assert_int_equal(duty_clean_due(r, T0), 0);
 	r->job->yielded = false;
-	record_add_proof(r, "/srv/a", "t");
+	record_add_proof(r, PROOF_WEBROOT, "/srv/a", NULL, "t");
 	duty_clean_done(r, 0, &ENV, &o, &u);
 	assert_int_equal(r->n_proofs, 1);
 	assert_int_equal(duty_clean_due(r, T0), DUTY_NONE);
@@ -303,7 +304,7 @@ static void test_clean_never_gives_up(void **state)
 	_cleanup_(record_freep) struct record *r = record_new("a.example");
 
 	(void)state;
-	record_add_proof(r, "/srv/a", "t");
+	record_add_proof(r, PROOF_WEBROOT, "/srv/a", NULL, "t");
 	for (unsigned f = FAULT_UNSENT; f < FAULT_NR; f++) {
 		struct outcome o = { .fault = (enum fault)f, .code = "x", .message = "no" };
 		struct job_update u = { 0 };

@@ -3,6 +3,7 @@
 #include "tests/unit/job_fixture.h"
 
 #include "daemon/core/duty.h"
+#include "daemon/core/proof.h"
 
 static void test_start(void **state)
 {
@@ -202,9 +203,9 @@ static void test_leave(void **state)
 
 	(void)state;
 	assert_false(step(r, (struct job_event){ .kind = EV_LEAVE }).persist);
-	record_add_proof(r, "/w", "tok");
+	record_add_proof(r, PROOF_WEBROOT, "/w", NULL, "tok");
 	assert_true(step(r, (struct job_event){ .kind = EV_LEAVE }).persist);
-	assert_true(duty_proof_is_done(r, &r->proofs[0]));
+	assert_false(proof_is_needed(r, &r->proofs[0]));
 	assert_int_equal(step(r, (struct job_event){ .kind = EV_RESTART }).start, OP_INFO);
 }
 

@@ -125,8 +125,8 @@ static void test_token_is_published_after_it_is_durable(void **state)
 	assert_int_equal(u.start, OP_PUBLISH);
 	assert_true(u.persist);
 	assert_int_equal(r->n_proofs, 1);
-	assert_string_equal(r->proofs[0].token, "v");
-	assert_string_equal(r->proofs[0].webroot, "/srv/www");
+	assert_string_equal(r->proofs[0].value, "v");
+	assert_string_equal(r->proofs[0].where, "/srv/www");
 }
 
 /* It would be asked for again and again. */

@@ -126,20 +126,20 @@ static void test_proofs(void **state)
 	_cleanup_(record_freep) struct record *r = record_new("a.example");
 
 	(void)state;
-	record_add_proof(r, "/srv/a", "t1");
-	record_add_proof(r, "/srv/a", "t2");
-	record_add_proof(r, "/srv/b", "t1");
-	record_add_proof(r, "/srv/a", "t1");
+	record_add_proof(r, PROOF_WEBROOT, "/srv/a", NULL, "t1");
+	record_add_proof(r, PROOF_WEBROOT, "/srv/a", NULL, "t2");
+	record_add_proof(r, PROOF_WEBROOT, "/srv/b", NULL, "t1");
+	record_add_proof(r, PROOF_WEBROOT, "/srv/a", NULL, "t1");
 	assert_int_equal(r->n_proofs, 3);
 	record_drop_proof(r, 0);
 	assert_int_equal(r->n_proofs, 2);
-	assert_string_equal(r->proofs[0].webroot, "/srv/b");
-	assert_string_equal(r->proofs[1].token, "t2");
+	assert_string_equal(r->proofs[0].where, "/srv/b");
+	assert_string_equal(r->proofs[1].value, "t2");
 	record_drop_proof(r, 1);
 	record_drop_proof(r, 0);
 	assert_int_equal(r->n_proofs, 0);
 	assert_null(r->proofs);
-	record_add_proof(r, "/srv/a", "t1");
+	record_add_proof(r, PROOF_WEBROOT, "/srv/a", NULL, "t1");
 	assert_int_equal(r->n_proofs, 1);
 }
 

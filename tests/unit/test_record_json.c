@@ -92,8 +92,8 @@ static struct record *full_record(void)
 	record_set_error(r, T0 + 10, "not_validated", "line\twith \xe3\x81\x82 and \"quotes\"");
 	r->error.attempts = 12;
 	add_deploys(r);
-	record_add_proof(r, "/srv/www", "t1");
-	record_add_proof(r, "/srv/other", "t2");
+	record_add_proof(r, PROOF_WEBROOT, "/srv/www", NULL, "t1");
+	record_add_proof(r, PROOF_WEBROOT, "/srv/other", NULL, "t2");
 	r->clean_attempts = 2;
 	r->clean_at = T0 + 30;
 	record_add_paid(r, T0 - 5);
@@ -206,8 +206,8 @@ static void test_every_field_survives(void **state)
 		same_deploy(&a->deploys[i], &b->deploys[i]);
 	assert_int_equal(b->n_proofs, 2);
 	for (uint32_t i = 0; i < 2; i++) {
-		assert_string_equal(a->proofs[i].webroot, b->proofs[i].webroot);
-		assert_string_equal(a->proofs[i].token, b->proofs[i].token);
+		assert_string_equal(a->proofs[i].where, b->proofs[i].where);
+		assert_string_equal(a->proofs[i].value, b->proofs[i].value);
 	}
 	assert_int_equal(b->clean_attempts, 2);
 	assert_int_equal(b->clean_at, T0 + 30);

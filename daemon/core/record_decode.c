@@ -1,164 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* state/<name>.json: what a record looks like on disk. Readable by a person; times are RFC 3339, states
- * are words. Whatever cannot be understood is an error: a guess here could buy a certificate twice. */
+/* state/<name>.json as it is read. Whatever cannot be understood is an error: a guess here could buy a certificate
+ * twice. */
 #include "daemon/core/record.h"
 
 #include "common/mem.h"
 #include "common/timefmt.h"
-#include "daemon/core/job.h"
 
 #include <errno.h>
 
-#define RECORD_TEXT_MAX (256u << 10)
-#define RECORD_LIST_MAX 64
-
-static const char *const DEPLOY_STATES[] = {
-	[DEPLOY_TODO] = "todo",
-	[DEPLOY_DONE] = "done",
-	[DEPLOY_FAILED] = "failed",
-};
-
-const char *record_deploy_word(enum deploy_state s)
-{
-	return DEPLOY_STATES[s];
-}
-
-/* --- writing --- */
-
-static struct json *encode_cert(const struct record_cert *c)
-{
-	struct json *o = json_new_obj();
-
-	json_set_i64(o, "generation", c->generation);
-	json_set_i64(o, "order_id", c->order_id);
-	json_set_i64(o, "certificate_id", c->certificate_id);
-	json_set_str(o, "serial", c->serial);
-	json_set_str(o, "names", c->names);
-	json_set_time(o, "not_before", c->not_before);
-	json_set_time(o, "not_after", c->not_after);
-	json_set_time(o, "order_valid_until", c->order_valid_until);
-	json_set_time(o, "installed_at", c->installed_at);
-	return o;
-}
-
-static struct json *encode_job(const struct record_job *j)
-{
-	_cleanup_free_ char *hash = xasprintf("%016llx", (unsigned long long)j->spec_hash);
-	struct json *o = json_new_obj();
-
-	json_set_str(o, "phase", job_phase_name(j->phase));
-	json_set_str(o, "spec_hash", hash);
-	json_set_str(o, "reference", j->reference);
-	json_set_i64(o, "generation", j->generation);
-	json_set_str(o, "names", j->names);
-	json_set_str(o, "csr", j->csr);
-	json_set_time(o, "started_at", j->started_at);
-	json_set_time(o, "submitted_at", j->submitted_at);
-	json_set_i64(o, "posts", j->posts);
-	json_set_time(o, "absent_at", j->absent_at);
-	json_set_i64(o, "absents", j->absents);
-	json_set_i64(o, "order_id", j->order_id);
-	json_set_i64(o, "certificate_id", j->certificate_id);
-	json_set_time(o, "order_valid_until", j->order_valid_until);
-	json_set_str(o, "dcv_token", j->dcv_token);
-	json_set_time(o, "dcv_token_expires_at", j->dcv_token_expires_at);
-	json_set_i64(o, "looks", j->looks);
-	json_set_bool(o, "looked", j->looked);
-	json_set_bool(o, "republish", j->republish);
-	json_set_bool(o, "yielded", j->yielded);
-	json_set_bool(o, "validated", j->validated);
-	json_set_bool(o, "issued", j->issued);
-	json_set_i64(o, "refusals", j->refusals);
-	json_set_i64(o, "bad_certs", j->bad_certs);
-	json_set_i64(o, "attempts", j->attempts);
-	json_set_time(o, "next_at", j->next_at);
-	return o;
-}
-
-static struct json *encode_error(const struct record_error *e)
-{
-	struct json *o = json_new_obj();
-
-	json_set_str(o, "code", e->code);
-	json_set_str(o, "message", e->message);
-	json_set_time(o, "at", e->at);
-	json_set_i64(o, "attempts", e->attempts);
-	return o;
-}
-
-static struct json *encode_deploys(const struct record *r)
-{
-	struct json *a = json_new_arr();
-
-	for (uint32_t i = 0; i < r->n_deploys; i++) {
-		const struct record_deploy *d = &r->deploys[i];
-		struct json *o = json_new_obj();
-
-		json_set_str(o, "target", d->target);
-		json_set_str(o, "state", record_deploy_word(d->state));
-		json_set_i64(o, "generation", d->generation);
-		json_set_i64(o, "attempts", d->attempts);
-		json_set_time(o, "at", d->at);
-		json_set_time(o, "next_at", d->next_at);
-		json_set_str(o, "code", d->code);
-		json_set_str(o, "message", d->message);
-		json_add(a, o);
-	}
-	return a;
-}
-
-static struct json *encode_proofs(const struct record *r)
-{
-	struct json *a = json_new_arr();
-
-	for (uint32_t i = 0; i < r->n_proofs; i++) {
-		struct json *o = json_new_obj();
-
-		json_set_str(o, "webroot", r->proofs[i].webroot);
-		json_set_str(o, "token", r->proofs[i].token);
-		json_add(a, o);
-	}
-	return a;
-}
-
-static struct json *encode_paid(const struct record *r)
-{
-	struct json *a = json_new_arr();
-	char buf[TIMEFMT_MAX];
-
-	for (uint32_t i = 0; i < r->n_paid; i++)
-		json_add_str(a, timefmt_rfc3339(r->paid_at[i], buf));
-	return a;
-}
-
-struct json *record_encode(const struct record *r)
-{
-	struct json *o = json_new_obj();
-
-	json_set_i64(o, "version", RECORD_VERSION);
-	json_set_str(o, "name", r->name);
-	json_set_bool(o, "held", r->held);
-	if (r->held_for_key)
-		json_set_bool(o, "held_for_key", true);
-	if (r->cert.generation != 0)
-		json_set(o, "certificate", encode_cert(&r->cert));
-	if (r->job)
-		json_set(o, "job", encode_job(r->job));
-	if (r->error.code)
-		json_set(o, "error", encode_error(&r->error));
-	if (r->n_deploys)
-		json_set(o, "deploy", encode_deploys(r));
-	if (r->n_proofs) {
-		json_set(o, "proofs", encode_proofs(r));
-		json_set_i64(o, "clean_attempts", r->clean_attempts);
-		json_set_time(o, "clean_at", r->clean_at);
-	}
-	if (r->n_paid)
-		json_set(o, "paid_at", encode_paid(r));
-	return o;
-}
-
-/* --- reading --- */
+#define RECORD_TEXT_MAX	  (1u << 20)
+#define RECORD_LIST_MAX	  64
+#define RECORD_PROOFS_MAX 2048 /* 250 names, 5 request tokens each, and old ones */
 
 static int get_time(const struct json *o, const char *key, int64_t *ret, struct err *reterr)
 {
@@ -222,12 +74,18 @@ static int decode_cert(const struct json *o, struct record_cert *c, struct err *
 		  JSON_REQUIRED },
 		{ "serial", JSON_WANT_STR, offsetof(struct record_cert, serial), JSON_REQUIRED },
 		{ "names", JSON_WANT_STR, offsetof(struct record_cert, names), JSON_REQUIRED },
+		{ "key", JSON_WANT_STR, offsetof(struct record_cert, key), 0 },
+		{ "revoked_for", JSON_WANT_STR, offsetof(struct record_cert, revoked_for), 0 },
+		{ "order_over", JSON_WANT_BOOL, offsetof(struct record_cert, order_over), 0 },
+		{ "replaces_revoked", JSON_WANT_BOOL, offsetof(struct record_cert, replaces_revoked), 0 },
+		{ "other_id", JSON_WANT_I64, offsetof(struct record_cert, other_id), 0 },
 	};
 	static const struct time_field T[] = {
 		{ "not_before", offsetof(struct record_cert, not_before) },
 		{ "not_after", offsetof(struct record_cert, not_after) },
 		{ "order_valid_until", offsetof(struct record_cert, order_valid_until) },
 		{ "installed_at", offsetof(struct record_cert, installed_at) },
+		{ "revoked_at", offsetof(struct record_cert, revoked_at) },
 	};
 	static const struct time_field U[] = { { "generation", offsetof(struct record_cert, generation) } };
 	int rc = json_pick(o, "certificate", F, ARRAY_SIZE(F), 0, c, reterr);
@@ -241,19 +99,63 @@ static int decode_cert(const struct json *o, struct record_cert *c, struct err *
 	return rc;
 }
 
-static int decode_phase(const struct json *o, struct record_job *j, struct err *reterr)
+typedef const char *word_fn(unsigned i);
+
+static const char *phase_word(unsigned i)
+{
+	return job_phase_name((enum job_phase)i);
+}
+
+static const char *kind_word(unsigned i)
+{
+	return record_kind_word((enum job_kind)i);
+}
+
+static const char *method_word(unsigned i)
+{
+	return cfg_dcv_method_name((enum cfg_dcv_method)i);
+}
+
+static const char *place_word(unsigned i)
+{
+	return record_place_word((enum proof_place)i);
+}
+
+static const char *deploy_word(unsigned i)
+{
+	return record_deploy_word((enum deploy_state)i);
+}
+
+/* One of n words, as its number. */
+static int get_word(const struct json *o, const char *where, const char *key, word_fn *words, unsigned n,
+		    unsigned *ret, struct err *reterr)
 {
 	const char *word = NULL;
 
-	if (json_get_str(o, "phase", &word) == 1) {
-		for (unsigned p = 0; p < PHASE_NR; p++) {
-			if (strcmp(word, job_phase_name((enum job_phase)p)) == 0) {
-				j->phase = (enum job_phase)p;
+	if (json_get_str(o, key, &word) == 1) {
+		for (unsigned i = 0; i < n; i++) {
+			if (strcmp(word, words(i)) == 0) {
+				*ret = i;
 				return 0;
 			}
 		}
 	}
-	return err_set(reterr, -EBADMSG, "job.phase: unknown word");
+	return err_set(reterr, -EBADMSG, "%s.%s: unknown word", where, key);
+}
+
+static int decode_job_words(const struct json *o, struct record_job *j, struct err *reterr)
+{
+	unsigned phase = 0, kind = 0, method = 0;
+	int rc = get_word(o, "job", "phase", phase_word, PHASE_NR, &phase, reterr);
+
+	if (rc == 0)
+		rc = get_word(o, "job", "kind", kind_word, JOB_KIND_NR, &kind, reterr);
+	if (rc == 0)
+		rc = get_word(o, "job", "dcv_method", method_word, CFG_DCV_NR, &method, reterr);
+	j->phase = (enum job_phase)phase;
+	j->kind = (enum job_kind)kind;
+	j->method = (enum cfg_dcv_method)method;
+	return rc;
 }
 
 static int decode_hash(const struct json *o, struct record_job *j, struct err *reterr)
@@ -275,6 +177,14 @@ static int decode_job_fields(const struct json *o, struct record_job *j, struct 
 		{ "reference", JSON_WANT_STR, offsetof(struct record_job, reference), JSON_REQUIRED },
 		{ "names", JSON_WANT_STR, offsetof(struct record_job, names), JSON_REQUIRED },
 		{ "csr", JSON_WANT_STR, offsetof(struct record_job, csr), 0 },
+		{ "of_order_id", JSON_WANT_I64, offsetof(struct record_job, of_order_id), 0 },
+		{ "key", JSON_WANT_STR, offsetof(struct record_job, key), JSON_REQUIRED },
+		{ "new_key", JSON_WANT_BOOL, offsetof(struct record_job, new_key), 0 },
+		{ "is_paid", JSON_WANT_BOOL, offsetof(struct record_job, is_paid), JSON_REQUIRED },
+		{ "canceled", JSON_WANT_BOOL, offsetof(struct record_job, canceled), 0 },
+		{ "targets", JSON_WANT_STR, offsetof(struct record_job, targets), 0 },
+		{ "instant", JSON_WANT_BOOL, offsetof(struct record_job, instant), 0 },
+		{ "published", JSON_WANT_BOOL, offsetof(struct record_job, published), 0 },
 		{ "order_id", JSON_WANT_I64, offsetof(struct record_job, order_id), JSON_REQUIRED },
 		{ "certificate_id", JSON_WANT_I64, offsetof(struct record_job, certificate_id),
 		  JSON_REQUIRED },
@@ -316,6 +226,8 @@ static int check_job(const struct record_job *j, struct err *reterr)
 		return err_set(reterr, -EBADMSG, "job: generation and order_id are out of range");
 	if (j->phase >= PHASE_PUBLISH && j->order_id == 0)
 		return err_set(reterr, -EBADMSG, "job: phase %s needs an order_id", job_phase_name(j->phase));
+	if (j->kind == JOB_REISSUE && j->of_order_id <= 0)
+		return err_set(reterr, -EBADMSG, "job: a reissue needs of_order_id");
 	if (j->phase != PHASE_PREPARE && !j->csr)
 		return err_set(reterr, -EBADMSG, "job: phase %s needs a csr", job_phase_name(j->phase));
 	return 0;
@@ -324,7 +236,7 @@ static int check_job(const struct record_job *j, struct err *reterr)
 static int decode_job(const struct json *o, struct record *r, struct err *reterr)
 {
 	struct record_job *j = r->job = xmalloc(sizeof(*j));
-	int rc = decode_phase(o, j, reterr);
+	int rc = decode_job_words(o, j, reterr);
 
 	if (rc == 0)
 		rc = decode_hash(o, j, reterr);
@@ -361,24 +273,17 @@ static int decode_deploy(const struct json *o, struct record_deploy *d, struct e
 		{ "generation", offsetof(struct record_deploy, generation) },
 		{ "attempts", offsetof(struct record_deploy, attempts) },
 	};
-	const char *word = NULL;
+	unsigned state = 0;
 	int rc = json_pick(o, "deploy[]", F, ARRAY_SIZE(F), 0, d, reterr);
 
 	if (rc == 0)
 		rc = get_times(o, T, ARRAY_SIZE(T), d, reterr);
 	if (rc == 0)
 		rc = get_uints(o, U, ARRAY_SIZE(U), d, reterr);
-	if (rc < 0)
-		return rc;
-	if (json_get_str(o, "state", &word) == 1) {
-		for (unsigned i = 0; i < ARRAY_SIZE(DEPLOY_STATES); i++) {
-			if (strcmp(word, DEPLOY_STATES[i]) == 0) {
-				d->state = (enum deploy_state)i;
-				return 0;
-			}
-		}
-	}
-	return err_set(reterr, -EBADMSG, "deploy[].state: unknown word");
+	if (rc == 0)
+		rc = get_word(o, "deploy[]", "state", deploy_word, DEPLOY_STATE_NR, &state, reterr);
+	d->state = (enum deploy_state)state;
+	return rc;
 }
 
 static int decode_deploys(const struct json *a, struct record *r, struct err *reterr)
@@ -398,17 +303,49 @@ static int decode_deploys(const struct json *a, struct record *r, struct err *re
 
 static int decode_proofs(const struct json *a, struct record *r, struct err *reterr)
 {
-	if (json_arr_len(a) > RECORD_LIST_MAX)
-		return err_set(reterr, -EBADMSG, "proofs: more than %d entries", RECORD_LIST_MAX);
+	if (json_arr_len(a) > RECORD_PROOFS_MAX)
+		return err_set(reterr, -EBADMSG, "proofs: more than %d entries", RECORD_PROOFS_MAX);
 	for (size_t i = 0; i < json_arr_len(a); i++) {
 		const struct json *o = json_arr_at(a, i);
-		const char *webroot = NULL, *token = NULL;
+		const char *where = NULL, *name = NULL, *value = NULL;
+		unsigned place = 0;
+		int rc = get_word(o, "proofs[]", "place", place_word, PROOF_PLACE_NR, &place, reterr);
 
-		if (json_get_str(o, "webroot", &webroot) != 1 || json_get_str(o, "token", &token) != 1)
-			return err_set(reterr, -EBADMSG, "proofs[%zu]: webroot and token are needed", i);
-		record_add_proof(r, webroot, token);
+		if (rc < 0)
+			return rc;
+		if (json_get_str(o, "where", &where) != 1 || json_get_str(o, "value", &value) != 1 ||
+		    (json_get_str(o, "name", &name) == 1) == (place == PROOF_WEBROOT))
+			return err_set(reterr, -EBADMSG,
+				       "proofs[%zu]: where and value are needed, and name in DNS only", i);
+		record_add_proof(r, (enum proof_place)place, where, name, value);
 	}
 	return 0;
+}
+
+static int decode_revocation(const struct json *o, struct record *r, struct err *reterr)
+{
+	static const struct json_field F[] = {
+		{ "order_id", JSON_WANT_I64, offsetof(struct record_revocation, order_id), JSON_REQUIRED },
+		{ "certificate_id", JSON_WANT_I64, offsetof(struct record_revocation, certificate_id), 0 },
+		{ "reason", JSON_WANT_STR, offsetof(struct record_revocation, reason), 0 },
+		{ "request_id", JSON_WANT_I64, offsetof(struct record_revocation, request_id), 0 },
+		{ "sent", JSON_WANT_BOOL, offsetof(struct record_revocation, sent), 0 },
+		{ "refused", JSON_WANT_BOOL, offsetof(struct record_revocation, refused), 0 },
+	};
+	static const struct time_field T[] = {
+		{ "asked_at", offsetof(struct record_revocation, asked_at) },
+		{ "next_at", offsetof(struct record_revocation, next_at) },
+	};
+	struct record_revocation *v = r->revocation = xmalloc(sizeof(*v));
+	int rc = json_pick(o, "revocation", F, ARRAY_SIZE(F), 0, v, reterr);
+
+	if (rc == 0)
+		rc = get_times(o, T, ARRAY_SIZE(T), v, reterr);
+	if (rc == 0)
+		rc = get_uint(o, "attempts", &v->attempts, reterr);
+	if (rc == 0 && v->order_id <= 0)
+		rc = err_set(reterr, -EBADMSG, "revocation: order_id is needed");
+	return rc;
 }
 
 static int decode_paid(const struct json *a, struct record *r, struct err *reterr)
@@ -463,8 +400,12 @@ static int decode_parts(const struct json *o, struct record *r, struct err *rete
 		rc = json_get_obj(o, "error", &part);
 	if (rc == 1)
 		rc = decode_error(part, &r->error, reterr);
+	if (rc >= 0)
+		rc = json_get_obj(o, "revocation", &part);
+	if (rc == 1)
+		rc = decode_revocation(part, r, reterr);
 	if (rc < 0 && reterr && reterr->code == 0)
-		err_set(reterr, -EBADMSG, "certificate, job and error must be objects");
+		err_set(reterr, -EBADMSG, "certificate, job, error and revocation must be objects");
 	return rc;
 }
 

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The answers about the proof of control: the value, its places, putting it up, looking, and the CA's check. */
+#include "daemon/core/job_priv.h"
+
+#include "common/mem.h"
+#include "daemon/core/retry.h"
+
+/* Our own look fails this often before the CA is asked all the same: it delays, it never blocks. */
+#define LOOKS_BEFORE_ASKING 5
+
+/* Nothing is published: the CA has written to somebody, and that one's click is awaited. */
+void job_wait_for_click(struct job_ctx *c)
+{
+	if (!c->rec->error.code || strcmp(c->rec->error.code, "waits_for_email") != 0)
+		job_report(c->u, REPORT_EMAIL,
+			   "order %lld: the CA has sent mail, somebody has to follow the link in it",
+			   (long long)c->job->order_id);
+	record_set_error(c->rec, c->env->now, "waits_for_email",
+			 "the CA has sent mail to the addresses of dcv.emails: somebody has to follow the "
+			 "link in it, for each name");
+	c->u->persist = true;
+}
+
+void job_on_token(struct job_ctx *c)
+{
+	struct record_job *j = c->job;
+
+	if (c->ev->kind == EV_FAULT) {
+		job_question_fault(c);
+		return;
+	}
+	job_set_str(&j->dcv_token, c->ev->dcv_token);
+	j->dcv_token_expires_at = c->ev->dcv_token_expires_at;
+	j->looked = false;
+	j->looks = 0;
+	c->u->persist = true;
+	/* A value that is already expired would ask again and again: take it for good until the next check. */
+	if (!job_token_is_usable(c))
+		j->dcv_token_expires_at = 0;
+	job_begin(c);
+}
+
+/* The configuration wants another method than the order was placed with. */
+void job_on_method(struct job_ctx *c)
+{
+	struct record_job *j = c->job;
+
+	if (c->ev->kind == EV_FAULT) {
+		job_question_fault(c);
+		return;
+	}
+	j->method = c->env->spec->dcv.method;
+	job_set_str(&j->dcv_token, c->ev->dcv_token);
+	j->dcv_token_expires_at = c->ev->dcv_token_expires_at;
+	job_set_str(&j->targets, NULL);
+	j->looked = false;
+	j->looks = 0;
+	j->attempts = 0;
+	c->u->persist = true;
+	if (job_waits_for_click(c)) {
+		job_wait_for_click(c);
+		job_go_at(c, PHASE_WAIT, c->env->now + RETRY_INFO_FIRST * c->env->tempo);
+		return;
+	}
+	job_begin(c);
+}
+
+/* A name whose delegation cannot be found out is not written to: it would be the wrong place. */
+void job_on_targets(struct job_ctx *c)
+{
+	const struct outcome *o = c->ev->outcome;
+
+	if (c->ev->kind == EV_FAULT) {
+		job_report(c->u, REPORT_RETRY, "%s", o->message);
+		job_retry_at(c, o->code, o->message, job_pause(c, c->job->attempts, RETRY_CHECK_CAP));
+		return;
+	}
+	job_set_str(&c->job->targets, c->ev->targets);
+	job_begin(c);
+}
+
+void job_on_publish(struct job_ctx *c)
+{
+	if (c->ev->kind == EV_FAULT) {
+		job_retry(c, c->ev->outcome);
+		return;
+	}
+	c->job->looked = !c->env->look;
+	c->job->republish = false;
+	c->job->published = true;
+	/* Put up again between two checks: no news, and the pauses go on growing. */
+	if (c->job->phase != PHASE_PUBLISH) {
+		job_begin(c);
+		return;
+	}
+	record_set_error(c->rec, c->env->now, NULL, NULL);
+	job_report(c->u, REPORT_PUBLISHED, "proof is published");
+	job_go(c, PHASE_CHECK);
+}
+
+void job_on_look(struct job_ctx *c)
+{
+	struct record_job *j = c->job;
+	const struct outcome *o = c->ev->outcome;
+
+	if (c->ev->kind == EV_DONE) {
+		j->looked = true;
+		job_begin(c);
+		return;
+	}
+	j->looks++;
+	record_set_error(c->rec, c->env->now, o->code, o->message);
+	job_report(c->u, REPORT_NOT_VISIBLE, "%s", o->message);
+	if (j->looks >= LOOKS_BEFORE_ASKING) {
+		j->looked = true;
+		job_begin(c);
+		return;
+	}
+	job_retry_at(c, o->code, o->message, job_pause(c, j->attempts, RETRY_CHECK_CAP));
+}
+
+void job_on_check(struct job_ctx *c)
+{
+	const struct job_event *ev = c->ev;
+	struct record_job *j = c->job;
+
+	if (ev->kind == EV_FAULT) {
+		job_question_fault(c);
+		return;
+	}
+	if (ev->order_state == ORDER_ISSUED) {
+		job_order_issued(c);
+		return;
+	}
+	if (ev->validated) {
+		j->validated = true;
+		record_set_error(c->rec, c->env->now, NULL, NULL);
+		job_report(c->u, REPORT_VALIDATED, "all names of order %lld are validated",
+			   (long long)j->order_id);
+		job_go_at(c, PHASE_WAIT, c->env->now + RETRY_INFO_FIRST * c->env->tempo);
+		return;
+	}
+	/* The proof may be gone (a site was deployed over it) or in the wrong place (the webroot changed): put it up
+	 * again. Then one look of ours before each further check, for a message that tells what is wrong. */
+	j->republish = true;
+	job_set_str(&j->targets, NULL);
+	j->looked = !c->env->look;
+	j->looks = LOOKS_BEFORE_ASKING - 1;
+	job_retry_at(c, "not_validated", ev->detail ? ev->detail : "the CA does not see the proof yet",
+		     job_pause(c, j->attempts, RETRY_CHECK_CAP));
+	job_report(c->u, REPORT_NOT_YET, "%s", c->rec->error.message);
+	if (ev->token_expired)
+		job_set_str(&j->dcv_token, NULL);
+	if (!job_token_is_usable(c))
+		job_go_at(c, PHASE_PUBLISH, j->next_at);
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What others do to our certificates. About once a day the CA's OCSP responder (or CRL) is asked whether an installed one is
+ * revoked: that needs no API and cannot be forgotten. And where status-changes names the order of one (revoked, reissued in the
+ * console, ...), order info tells what became of it. What is learned goes to core/outside.h. */
+#include "daemon/app.h"
+
+#include "common/clock.h"
+#include "common/mem.h"
+#include "common/str.h"
+
+/* In tempos: a day, and within the first hour after a start. */
+#define PERIOD 1440
+#define FIRST  60
+#define AGAIN  60
+
+struct watching {
+	struct domain *domain;
+	unsigned generation; /* the one that is looked at */
+	struct cc_call *call;
+	struct revoked_call *ocsp;
+	struct work *work;
+};
+
+struct watch_work {
+	struct watching *watching;
+	struct generation_dirs dirs;
+	char *name;
+	unsigned generation;
+	char *chain;
+	int rc;
+	struct err err;
+};
+
+static void work_free(struct watch_work *w)
+{
+	free(w->name);
+	free(w->chain);
+	free(w);
+}
+
+static void work_drop(void *arg)
+{
+	work_free(arg);
+}
+
+static int64_t tempos(const struct domain *d, int64_t n)
+{
+	return n * d->config->certcentral.poll_interval;
+}
+
+/* Over; a new certificate may have been installed meanwhile: then it was about the old one. */
+static void finish(struct watching *v, const struct outside *what, int64_t next_in)
+{
+	struct domain *d = v->domain;
+	struct job_update u = { 0 };
+	struct job_env env;
+
+	d->flight->watching = NULL;
+	if (next_in > 0)
+		d->watch_at = clock_now() + next_in;
+	runner_env(d, &env);
+	if (what && d->rec->cert.generation == v->generation)
+		outside_learn(d->rec, &env, what, &u);
+	free(v);
+	runner_update(d, &u);
+	runner_look(d);
+}
+
+static void asked_order(const struct cc_reply *r, void *owner)
+{
+	struct watching *v = owner;
+	struct domain *d = v->domain;
+	const struct record_cert *c = &d->rec->cert;
+	struct outside what = { .order_word = r->status_word,
+				.certificate_id = r->certificate_id,
+				.order_valid_until = r->order_valid_until };
+
+	v->call = NULL;
+	if (r->outcome.fault != FAULT_NONE) {
+		finish(v, NULL, 0);
+		return;
+	}
+	what.order_state = order_state_of(r->status);
+	what.revoked = r->cert_status == CC_STATUS_REVOKED && r->certificate_id == c->certificate_id;
+	finish(v, &what, 0);
+}
+
+static void asked_ocsp(const struct outcome *o, const struct revocation_status *status, void *owner)
+{
+	struct watching *v = owner;
+	struct outside what = { 0 };
+
+	v->ocsp = NULL;
+	if (o->fault != FAULT_NONE) {
+		log_event(LOG_LEVEL_DEBUG, NULL, NULL, "%s: revocation: %s", v->domain->rec->name,
+			  o->message);
+		finish(v, NULL, tempos(v->domain, AGAIN));
+		return;
+	}
+	what.revoked = status->state == REVOCATION_REVOKED;
+	what.revoked_at = status->revoked_at;
+	what.reason = status->reason;
+	finish(v, &what, tempos(v->domain, PERIOD));
+}
+
+static void read_run(void *arg)
+{
+	struct watch_work *w = arg;
+
+	w->rc = generation_chain(&w->dirs, w->name, w->generation, &w->chain, &w->err);
+}
+
+static void read_done(void *arg)
+{
+	struct watch_work *w = arg;
+	struct watching *v = w->watching;
+
+	v->work = NULL;
+	if (w->rc == 0) {
+		revoked_start(v->domain->app->revoked, w->chain, asked_ocsp, v, &v->ocsp);
+	} else {
+		log_event(LOG_LEVEL_DEBUG, NULL, NULL, "%s: revocation: %s", w->name, w->err.text);
+		finish(v, NULL, tempos(v->domain, AGAIN));
+	}
+	work_free(w);
+}
+
+static void read_chain(struct watching *v)
+{
+	struct domain *d = v->domain;
+	struct watch_work *w = xmalloc(sizeof(*w));
+
+	w->watching = v;
+	w->dirs = d->app->dirs;
+	w->name = xstrdup(d->rec->name);
+	w->generation = v->generation;
+	work_start(d->app->loop, read_run, read_done, w, &v->work);
+}
+
+/* A certificate that is known to be revoked, or has expired, need not be asked about. */
+static bool is_of_interest(const struct domain *d)
+{
+	const struct record_cert *c = &d->rec->cert;
+
+	return c->generation != 0 && c->revoked_at == 0 && clock_now() < c->not_after && !d->is_leaving;
+}
+
+int64_t watching_next_at(const struct domain *d)
+{
+	if (!is_of_interest(d))
+		return DUE_NEVER;
+	return d->watch_order ? 0 : d->watch_at;
+}
+
+void watching_start(struct domain *d)
+{
+	bool order = d->watch_order;
+	struct watching *v;
+
+	if (!is_of_interest(d) || (d->flight && d->flight->watching))
+		return;
+	if (d->watch_at == 0)
+		d->watch_at = clock_now() + tempos(d, (int64_t)(str_hash(d->rec->name) % FIRST) + 1);
+	/* After a clock that was far ahead. */
+	d->watch_at = MIN(d->watch_at, clock_now() + tempos(d, PERIOD));
+	if (!order && d->watch_at > clock_now())
+		return;
+	d->watch_order = false;
+	v = xmalloc(sizeof(*v));
+	v->domain = d;
+	v->generation = d->rec->cert.generation;
+	runner_flight(d)->watching = v;
+	if (order)
+		cc_order_info(d->app->cc, d->rec->cert.order_id, d->rec->cert.not_after, asked_order, v,
+			      &v->call);
+	else
+		read_chain(v);
+}
+
+/* Only what is news: the windows of the polls overlap, and our own orders are in them. */
+void watching_hint(struct domain *d, const struct cc_entry *e)
+{
+	const struct record_cert *c = &d->rec->cert;
+	bool over = order_state_of(e->status) == ORDER_ENDED && !c->order_over;
+	bool other = order_state_of(e->status) == ORDER_ISSUED && e->certificate_id != 0 && !d->rec->job &&
+		     e->certificate_id != c->certificate_id && e->certificate_id != c->other_id;
+
+	if (!is_of_interest(d) || (!over && !other))
+		return;
+	d->watch_order = true;
+	runner_look(d);
+}
+
+void watching_cancel(struct domain *d)
+{
+	struct watching *v = d->flight->watching;
+
+	if (!v)
+		return;
+	cc_cancel(&v->call);
+	revoked_cancel(&v->ocsp);
+	if (v->work)
+		work_cancel(&v->work, work_drop);
+	d->flight->watching = NULL;
+	free(v);
+}
