@@ -229,7 +229,8 @@ static void test_auth_keys(void **state)
 /* The bound of the body is computed, not guessed: whatever the texts are, nothing is cut. */
 static void test_largest_order(void **state)
 {
-	static const char *const emails[] = { "\"\x01\x02\x03\"@example.com", "admin@example.com", "a@b.jp" };
+	static const char *const emails[] = { "\"\x01\x02\x03\"@example.com", "admin@example.com",
+					      "webmaster@example.com" };
 	const char *many[250];
 	const struct cc_order o = {
 		.product = "cloud_dv_geotrust",
