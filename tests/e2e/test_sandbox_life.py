@@ -440,6 +440,17 @@ def test_dcv_emails(box, entry, code):
     assert (a.status, code) == (201, None) if code is None else (a.status, a.code) == (400, code)
 
 
+@pytest.mark.parametrize("name", ["*.w.example", "w.example"])
+def test_dcv_emails_of_a_wildcard(box, name):
+    """What is proven is the name behind the star; the pages do not say which of the two an entry names."""
+    entry = {"dns_name": name, "email_domain": "w.example", "email": "admin@w.example"}
+    top = {"dcv_method": "email", "dcv_emails": [entry]}
+    assert box.order(["*.w.example"], product="wildcard_dv_geotrust", top=top).status == 201
+    entry["dns_name"] = "x.w.example"
+    a = box.order(["*.w.example"], product="wildcard_dv_geotrust", top=top)
+    assert a.code == "invalid_field|dcv_emails.dns_name"
+
+
 # --- plans -------------------------------------------------------------------------------------------
 
 

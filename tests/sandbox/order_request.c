@@ -313,7 +313,8 @@ static int parse_email(const struct json *j, const struct order_wish *w, struct 
 	_cleanup_free_ char *domain = name_lower(opt_str(j, "email_domain"));
 	bool found = false;
 	for (size_t i = 0; i < w->n_names; i++)
-		found = found || !strcmp(w->names[i], name);
+		found = found || !strcmp(w->names[i], name) ||
+			(name_is_wildcard(w->names[i]) && !strcmp(w->names[i] + 2, name));
 	if (!found)
 		return bad_email(rp, "dns_name", "Not a name of the order.");
 	_cleanup_free_ char *tail = xasprintf(".%s", domain);
