@@ -16,7 +16,7 @@ LAYERS = [
     ["config"],
     ["daemon/core"],
     ["daemon/pki", "daemon/io"],
-    ["daemon/certcentral", "daemon/dcv", "daemon/deploy", "daemon/store", "daemon/ops"],
+    ["daemon/certcentral", "daemon/dcv", "daemon/deploy", "daemon/store", "daemon/ops", "daemon/watch"],
     ["daemon", "daemon/ctl"],
 ]
 
