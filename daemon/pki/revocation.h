@@ -45,6 +45,6 @@ int revocation_ocsp_request(const char *fullchain_pem, size_t len, unsigned char
 int revocation_ocsp_read(const char *fullchain_pem, size_t len, const unsigned char *der, size_t der_len,
 			 int64_t now, struct revocation_status *ret, struct err *reterr) _must_check_;
 /* The same for a CRL (DER), which never says UNKNOWN. Delta and indirect CRLs, and those for other distribution points, kinds of
- * certificates or reasons, are -EBADMSG. Takes about 3 ms and no copy for each MiB. */
+ * certificates or reasons, are -EBADMSG. Takes about 4 ms for each MiB, and no copy of it. */
 int revocation_crl_read(const char *fullchain_pem, size_t len, const unsigned char *der, size_t der_len,
 			int64_t now, struct revocation_status *ret, struct err *reterr) _must_check_;
