@@ -1,53 +1,227 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What dvcertctl can ask for. A verb answers at once, or keeps the request and answers when it is decided. */
-#include "daemon/app.h"
+/* What dvcertctl can ask for: the table, the requests that are open, and the verbs that only tell. The other verbs are in
+ * verbs_*.c, duplicate.c and plan.c. A verb answers at once, or keeps the request and answers when it is decided. */
+#include "daemon/verbs.h"
 
-#include "common/clock.h"
 #include "common/mem.h"
 #include "daemon/save.h"
 
-#include <errno.h>
 #include <sysexits.h>
 
-#define WAIT_DEFAULT_S 60
-#define WAIT_MAX_S     86400
+/* --- open requests --- */
 
-/* All names of the request are ours? Otherwise it is refused here. */
-static bool know_names(struct app *a, struct control_request *rq)
+void waiter_begin(struct waiter *w, struct app *a, struct control_request *rq, const struct waiter_kind *kind)
+{
+	w->app = a;
+	w->rq = rq;
+	w->kind = kind;
+	w->next = a->waiters;
+	a->waiters = w;
+	if (rq)
+		control_set_data(rq, w);
+}
+
+void waiter_end(struct waiter *w)
+{
+	struct waiter **p = &w->app->waiters;
+
+	while (*p && *p != w)
+		p = &(*p)->next;
+	if (*p)
+		*p = w->next;
+}
+
+static struct control_request *take_request(struct waiter *w)
+{
+	struct control_request *rq = w->rq;
+
+	waiter_end(w);
+	w->rq = NULL;
+	if (rq)
+		control_set_data(rq, NULL);
+	return rq;
+}
+
+void waiter_answer(struct waiter *w, struct json *answer)
+{
+	struct control_request *rq = take_request(w);
+
+	if (rq)
+		control_answer(rq, answer);
+	else
+		json_free(answer);
+}
+
+void waiter_refuse_with(struct waiter *w, int exit_code, struct json *answer, const char *text)
+{
+	struct control_request *rq = take_request(w);
+
+	if (rq)
+		control_refuse_with(rq, exit_code, answer, text);
+	else
+		json_free(answer);
+}
+
+void waiter_refuse(struct waiter *w, int exit_code, const char *fmt, ...)
+{
+	char text[ERR_TEXT_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	waiter_refuse_with(w, exit_code, json_new_obj(), text);
+}
+
+void verbs_request_gone(struct control_request *rq, _unused_ void *arg)
+{
+	struct waiter *w = control_data(rq);
+
+	if (w)
+		w->kind->gone(w, false);
+}
+
+void verbs_state_changed(struct app *a, const struct domain *d)
+{
+	for (struct waiter *w = a->waiters, *next; w; w = next) {
+		next = w->next;
+		if (w->kind->changed)
+			w->kind->changed(w, d);
+	}
+}
+
+/* Nobody tells the state of a domain that is not there any more. */
+void verbs_domains_removed(struct app *a)
+{
+	verbs_state_changed(a, NULL);
+}
+
+void verbs_revocation(struct domain *d, const struct outcome *o)
+{
+	for (struct waiter *w = d->app->waiters, *next; w; w = next) {
+		next = w->next;
+		if (w->kind->revoked)
+			w->kind->revoked(w, d, o);
+	}
+}
+
+void verbs_done(struct app *a)
+{
+	struct waiter *w;
+
+	while ((w = a->waiters)) {
+		waiter_refuse(w, EX_TEMPFAIL, "dvcertd is being stopped");
+		w->kind->gone(w, true);
+	}
+}
+
+/* --- what requests say --- */
+
+const char VERBS_FROZEN[] = "its state file cannot be used, see `dvcertctl show`";
+
+int verbs_code_of(const struct outcome *o)
+{
+	switch (o->fault) {
+	case FAULT_UNSENT:
+	case FAULT_UNCLEAR:
+	case FAULT_THROTTLED:
+	case FAULT_BUSY:
+	case FAULT_LOCAL: return EX_TEMPFAIL;
+	case FAULT_NONE:
+	case FAULT_REFUSED:
+	case FAULT_DUPLICATE:
+	case FAULT_AUTH:
+	case FAULT_CONFIG:
+	case FAULT_NOT_FOUND:
+	case FAULT_BAD_CERT:
+	case FAULT_NR: break;
+	}
+	return EXIT_FAILURE;
+}
+
+bool verbs_know_names(struct app *a, struct control_request *rq)
 {
 	for (size_t i = 0; i < control_n_names(rq); i++) {
 		if (domain_find(a, control_name(rq, i)))
 			continue;
-		control_refuse(rq, 1, "no domain named %s in the configuration", control_name(rq, i));
+		control_refuse(rq, EXIT_FAILURE, "no domain named %s in the configuration",
+			       control_name(rq, i));
 		return false;
 	}
 	return true;
 }
 
+struct domain *verbs_one(struct app *a, struct control_request *rq)
+{
+	if (control_n_names(rq) != 1) {
+		control_refuse(rq, EX_USAGE, "one name is needed, and no more");
+		return NULL;
+	}
+	return verbs_know_names(a, rq) ? domain_find(a, control_name(rq, 0)) : NULL;
+}
+
+struct domain *verbs_one_to_change(struct app *a, struct control_request *rq)
+{
+	struct domain *d = verbs_one(a, rq);
+
+	if (!d || !d->rec->frozen)
+		return d;
+	control_refuse(rq, EXIT_FAILURE, "%s: %s", d->rec->name, VERBS_FROZEN);
+	return NULL;
+}
+
+bool verbs_flag(struct control_request *rq, const char *key, bool *ret)
+{
+	*ret = false;
+	if (json_get_bool(control_args(rq), key, ret) >= 0)
+		return true;
+	control_refuse(rq, EX_USAGE, "%s must be true or false", key);
+	return false;
+}
+
+bool verbs_number(struct control_request *rq, const char *key, int64_t *ret)
+{
+	*ret = 0;
+	if (json_get_i64(control_args(rq), key, ret) >= 0 && *ret >= 0)
+		return true;
+	control_refuse(rq, EX_USAGE, "%s must be a number, and not negative", key);
+	return false;
+}
+
+bool verbs_text(struct control_request *rq, const char *key, const char **ret)
+{
+	*ret = NULL;
+	if (json_get_str(control_args(rq), key, ret) >= 0)
+		return true;
+	control_refuse(rq, EX_USAGE, "%s must be a text", key);
+	return false;
+}
+
+/* --- the verbs that only tell --- */
+
 static void verb_status(struct control_request *rq, void *arg)
 {
 	struct app *a = arg;
 
-	if (know_names(a, rq))
+	if (verbs_know_names(a, rq))
 		control_answer(rq, status_all(a, rq));
 }
 
 static void verb_show(struct control_request *rq, void *arg)
 {
-	struct app *a = arg;
+	struct domain *d = verbs_one(arg, rq);
 	struct json *o;
 
-	if (!know_names(a, rq))
+	if (!d)
 		return;
 	o = json_new_obj();
-	json_set(o, "domain", status_show(domain_find(a, control_name(rq, 0))));
+	json_set(o, "domain", status_show(d));
 	control_answer(rq, o);
 }
 
-/* --- history: read by a pool thread --- */
-
+/* History: read by a pool thread. */
 struct history_read {
-	struct control_request *rq; /* NULL: the peer has left */
+	struct waiter w;
 	const struct store *store;
 	char *name;
 	struct json *history;
@@ -71,300 +245,72 @@ static void history_done(void *arg)
 	struct history_read *h = arg;
 	struct json *o;
 
-	if (h->rq) {
-		free(control_data(h->rq));
-		control_set_data(h->rq, NULL);
-		if (h->rc < 0) {
-			control_refuse(h->rq, 1, "%s", h->err.text);
-		} else {
-			o = json_new_obj();
-			json_set_str(o, "name", h->name);
-			json_set(o, "history", TAKE_PTR(h->history));
-			control_answer(h->rq, o);
-		}
+	if (h->rc < 0) {
+		waiter_refuse(&h->w, EXIT_FAILURE, "%s", h->err.text);
+	} else {
+		o = json_new_obj();
+		json_set_str(o, "name", h->name);
+		json_set(o, "history", TAKE_PTR(h->history));
+		waiter_answer(&h->w, o);
 	}
-	json_free(h->history);
 	free(h->name);
 	free(h);
 }
 
-/* --- wait --- */
-
-struct waiter {
-	struct app *app;
-	struct control_request *rq;
-	struct timer *timer;
-	struct waiter *next;
-	size_t n_valid; /* so many names from the first on were valid when they were looked at */
-};
-
-/* One kind of pending request or the other: gone() must know which. */
-enum pending_kind { PENDING_WAIT, PENDING_HISTORY, PENDING_RELOAD };
-
-struct pending {
-	enum pending_kind kind;
-	struct waiter *waiter;
-	struct history_read *history;
-	struct app *app;
-};
-
-static struct pending *pending_new(struct app *a, struct control_request *rq, enum pending_kind kind)
+/* The pool thread ends with history_done(), also without a peer. */
+static void history_gone(struct waiter *w, _unused_ bool stopping)
 {
-	struct pending *p = xmalloc(sizeof(*p));
-
-	p->kind = kind;
-	p->app = a;
-	control_set_data(rq, p);
-	return p;
+	w->rq = NULL;
 }
 
 static void verb_history(struct control_request *rq, void *arg)
 {
-	struct app *a = arg;
+	static const struct waiter_kind KIND = { .gone = history_gone };
+	struct domain *d = verbs_one(arg, rq);
 	struct history_read *h;
 
-	if (!know_names(a, rq))
+	if (!d)
 		return;
 	h = xmalloc(sizeof(*h));
-	h->rq = rq;
-	h->store = a->store;
-	h->name = xstrdup(control_name(rq, 0));
-	pending_new(a, rq, PENDING_HISTORY)->history = h;
-	work_start(a->loop, history_run, history_done, h, NULL);
+	h->store = d->app->store;
+	h->name = xstrdup(d->rec->name);
+	waiter_begin(&h->w, d->app, rq, &KIND);
+	work_start(d->app->loop, history_run, history_done, h, NULL);
 }
 
-static void waiter_free(struct waiter *w)
-{
-	struct waiter **p = &w->app->waiters;
+/* --- reload --- */
 
-	while (*p && *p != w)
-		p = &(*p)->next;
-	if (*p)
-		*p = w->next;
-	timer_free(w->timer);
+/* reconfigure.c answers, and frees the request's data. */
+static void reload_gone(struct waiter *w, _unused_ bool stopping)
+{
+	struct app *a = w->app;
+
+	if (a->reload_request == w->rq)
+		a->reload_request = NULL;
+	else
+		a->reload_next = NULL;
 	free(w);
-}
-
-static void wait_answer(struct waiter *w, const char *result)
-{
-	struct json *o = json_new_obj(), *list = json_new_arr();
-	struct control_request *rq = w->rq;
-
-	for (size_t i = 0; i < control_n_names(rq); i++) {
-		const struct domain *d = domain_find(w->app, control_name(rq, i));
-		struct json *e = json_new_obj();
-
-		json_set_str(e, "name", control_name(rq, i));
-		json_set_str(e, "state", d ? domain_state_name(domain_state(d)) : "removed");
-		json_set_str(e, "error", d && d->rec->error.code ? d->rec->error.message : NULL);
-		json_add(list, e);
-	}
-	json_set(o, "domains", list);
-	json_set_str(o, "result", result);
-	free(control_data(rq));
-	control_set_data(rq, NULL);
-	waiter_free(w);
-	control_answer(rq, o);
-}
-
-static enum domain_state wait_state(const struct waiter *w, size_t i)
-{
-	const struct domain *d = domain_find(w->app, control_name(w->rq, i));
-
-	return d ? domain_state(d) : STATE_FAILED;
-}
-
-static bool wait_has_failed(const struct waiter *w)
-{
-	for (size_t i = 0; i < control_n_names(w->rq); i++) {
-		if (wait_state(w, i) == STATE_FAILED)
-			return true;
-	}
-	return false;
-}
-
-/* Every change of state of every domain asks this: the names that are valid are not looked at again before all seem to be. */
-static bool wait_is_over(struct waiter *w)
-{
-	size_t n = control_n_names(w->rq);
-
-	while (w->n_valid < n && wait_state(w, w->n_valid) == STATE_VALID)
-		w->n_valid++;
-	if (w->n_valid < n)
-		return false;
-	for (w->n_valid = 0; w->n_valid < n; w->n_valid++) {
-		if (wait_state(w, w->n_valid) != STATE_VALID)
-			return false;
-	}
-	return true;
-}
-
-static void wait_over(void *arg)
-{
-	wait_answer(arg, "timeout");
-}
-
-static void verb_wait(struct control_request *rq, void *arg)
-{
-	struct app *a = arg;
-	int64_t timeout = WAIT_DEFAULT_S;
-	struct waiter *w;
-
-	if (!know_names(a, rq))
-		return;
-	if (json_get_i64(control_args(rq), "timeout", &timeout) < 0 || timeout < 0 || timeout > WAIT_MAX_S) {
-		control_refuse(rq, EX_USAGE, "timeout must be a number of seconds up to %d", WAIT_MAX_S);
-		return;
-	}
-	w = xmalloc(sizeof(*w));
-	w->app = a;
-	w->rq = rq;
-	w->next = a->waiters;
-	a->waiters = w;
-	pending_new(a, rq, PENDING_WAIT)->waiter = w;
-	if (wait_has_failed(w) || wait_is_over(w)) {
-		wait_answer(w, wait_has_failed(w) ? "failed" : "valid");
-		return;
-	}
-	w->timer = timer_new(a->loop, wait_over, w);
-	timer_set(w->timer, timeout * 1000);
-}
-
-void verbs_state_changed(struct app *a, const struct domain *d)
-{
-	enum domain_state state = (enum domain_state)d->state;
-	struct waiter *w = a->waiters, *next;
-
-	for (; w; w = next) {
-		next = w->next;
-		if (state == STATE_FAILED && wait_has_failed(w))
-			wait_answer(w, "failed");
-		else if (state == STATE_VALID && wait_is_over(w))
-			wait_answer(w, "valid");
-	}
-}
-
-/* Nobody tells the state of a domain that is not there any more. */
-void verbs_domains_removed(struct app *a)
-{
-	for (struct waiter *w = a->waiters, *next; w; w = next) {
-		next = w->next;
-		if (wait_has_failed(w))
-			wait_answer(w, "failed");
-	}
-}
-
-/* --- renew, deploy, reload --- */
-
-/* Why a renewal cannot be started now; NULL when it was. */
-static const char *renew(struct domain *d)
-{
-	const struct record *r = d->rec;
-	int64_t now = clock_now();
-
-	if (r->frozen)
-		return "its state file cannot be used, see `dvcertctl show`";
-	if (r->held || (r->job && r->job->next_at != 0))
-		runner_event(d, &(struct job_event){ .kind = EV_RELEASE });
-	if (r->job)
-		return NULL; /* under way, now without a pause */
-	if (budget_next_at(d->app->budget, now, d->app->n_reserved) > now)
-		return "certcentral.max_orders_per_day is reached";
-	runner_event(d, &(struct job_event){ .kind = EV_START });
-	return NULL;
-}
-
-static const char *redeploy(struct domain *d)
-{
-	struct job_update u = { .persist = true };
-
-	if (d->rec->cert.generation == 0)
-		return "nothing is installed yet";
-	if (d->spec->n_deploy == 0)
-		return "it has no deploy targets";
-	if (d->flight && d->flight->deploying)
-		return "a deployment is under way";
-	(void)duty_plan(d->rec, d->spec, true);
-	runner_update(d, &u);
-	return NULL;
-}
-
-static void for_names(struct app *a, struct control_request *rq, const char *(*fn)(struct domain *d))
-{
-	struct json *o, *accepted, *refused;
-
-	if (!know_names(a, rq))
-		return;
-	o = json_new_obj();
-	accepted = json_new_arr();
-	refused = json_new_arr();
-	for (size_t i = 0; i < control_n_names(rq); i++) {
-		const char *why = fn(domain_find(a, control_name(rq, i)));
-		struct json *e;
-
-		if (!why) {
-			json_add_str(accepted, control_name(rq, i));
-			continue;
-		}
-		e = json_new_obj();
-		json_set_str(e, "name", control_name(rq, i));
-		json_set_str(e, "reason", why);
-		json_add(refused, e);
-	}
-	json_set(o, "accepted", accepted);
-	json_set(o, "refused", refused);
-	control_answer(rq, o);
-}
-
-static void verb_renew(struct control_request *rq, void *arg)
-{
-	for_names(arg, rq, renew);
-}
-
-static void verb_deploy(struct control_request *rq, void *arg)
-{
-	for_names(arg, rq, redeploy);
 }
 
 static void verb_reload(struct control_request *rq, void *arg)
 {
+	static const struct waiter_kind KIND = { .gone = reload_gone };
 	struct app *a = arg;
+	struct waiter *w;
 
 	if (a->reload_request || a->reload_next) {
 		control_refuse(rq, EX_TEMPFAIL, "a reload is under way, try again");
 		return;
 	}
-	pending_new(a, rq, PENDING_RELOAD);
+	w = xmalloc(sizeof(*w));
+	waiter_begin(w, a, rq, &KIND);
+	waiter_end(w);
 	reconfigure(a, rq);
 }
 
-void verbs_request_gone(struct control_request *rq, void *arg)
-{
-	struct app *a = arg;
-	struct pending *p = control_data(rq);
-
-	if (!p)
-		return;
-	if (p->kind == PENDING_WAIT)
-		waiter_free(p->waiter);
-	else if (p->kind == PENDING_HISTORY)
-		p->history->rq = NULL;
-	else if (a->reload_request == rq)
-		a->reload_request = NULL;
-	else
-		a->reload_next = NULL;
-	free(p);
-}
-
-void verbs_done(struct app *a)
-{
-	while (a->waiters)
-		wait_answer(a->waiters, "timeout");
-}
-
 const struct control_verb VERBS[] = {
-	{ "status", verb_status, false }, { "show", verb_show, true },	 { "history", verb_history, true },
-	{ "wait", verb_wait, true },	  { "renew", verb_renew, true }, { "deploy", verb_deploy, true },
-	{ "reload", verb_reload, false },
+	{ "status", verb_status, false }, { "show", verb_show, true },	    { "history", verb_history, true },
+	{ "wait", verb_wait, true },	  { "renew", verb_renew, true },    { "deploy", verb_deploy, true },
+	{ "revoke", verb_revoke, true },  { "reload", verb_reload, false },
 };
 const size_t N_VERBS = ARRAY_SIZE(VERBS);
