@@ -103,13 +103,15 @@ static int64_t pace(const struct app *a)
 	return (a->n_pending > 0 ? tempo : tempo * CALM) * 1000;
 }
 
-static void plan_next(struct app *a)
+static void plan_in(struct app *a, int64_t in_ms)
 {
-	unsigned failures = MIN(a->poller.failures, 4u);
-	int64_t in_ms = pace(a) * ((int64_t)1 << failures);
-
 	a->poller.due_ms = clock_mono_ms() + in_ms;
 	timer_set(a->poller.timer, in_ms);
+}
+
+static void plan_next(struct app *a)
+{
+	plan_in(a, pace(a) * ((int64_t)1 << MIN(a->poller.failures, 4u)));
 }
 
 static void polled(const struct cc_reply *r, void *owner)
@@ -145,6 +147,11 @@ static void poll_now(void *arg)
 	/* A clock that went back makes the window start now; a gap that is too long is not covered by one. */
 	if (p->since > now)
 		p->since = now;
+	/* The last order that was pending is done: from here on it is calm. */
+	if (a->n_pending == 0 && (now - p->since) * 1000 < pace(a)) {
+		plan_in(a, pace(a) - (now - p->since) * 1000);
+		return;
+	}
 	minutes = (now - p->since + OVERLAP_S + 59) / 60;
 	if (minutes > WINDOW_MAX_MIN) {
 		ask_every_order(a);

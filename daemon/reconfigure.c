@@ -297,16 +297,41 @@ static void go_on(struct domain *d)
 	runner_look(d);
 }
 
+static int scutum_part(struct app *a, struct config *c, struct err *reterr)
+{
+	return scutum_reconfigure(a->scutum, c, reterr);
+}
+
+static int revoked_part(struct app *a, struct config *c, struct err *reterr)
+{
+	return revoked_reconfigure(a->revoked, c, reterr);
+}
+
+static int cc_part(struct app *a, struct config *c, struct err *reterr)
+{
+	return cc_reconfigure(a->cc, c, reterr);
+}
+
+/* All or nothing: those that took the new configuration go back when a later one cannot. */
 static int parts_reconfigure(struct app *a, struct config *c, struct err *reterr)
 {
-	int rc = scutum_reconfigure(a->scutum, c, reterr);
+	static int (*const PARTS[])(struct app *a, struct config *c, struct err *reterr) = {
+		scutum_part, revoked_part, cc_part
+	};
 
-	if (rc < 0)
+	for (size_t i = 0; i < ARRAY_SIZE(PARTS); i++) {
+		int rc = PARTS[i](a, c, reterr);
+
+		if (rc == 0)
+			continue;
+		while (i-- > 0) {
+			if (PARTS[i](a, a->config, NULL) < 0)
+				err_prefix(reterr, "there is no way back to the old configuration, restart "
+						   "dvcertd");
+		}
 		return rc;
-	rc = cc_reconfigure(a->cc, c, reterr);
-	if (rc < 0 && scutum_reconfigure(a->scutum, a->config, NULL) < 0) /* all or nothing */
-		err_prefix(reterr, "Scutum cannot go back to the old configuration, restart dvcertd");
-	return rc;
+	}
+	return 0;
 }
 
 static void swap(struct app *a, struct reload *r)
