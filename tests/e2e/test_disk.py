@@ -60,14 +60,14 @@ def test_full_before_the_order(small):
     d.wait(NAME)
     d.ctl("renew", NAME)
     d.wait(NAME)
-    bought = world.sandbox.counts()["order"]
+    reissued = world.sandbox.counts()["reissue"]
     disk.fill()
     before = sorted(p.name for p in (d.state_dir / "archive" / NAME).iterdir())
     answer = d.ctl("renew", NAME)
     assert answer.code == 0, answer
     status = d.wait_error(NAME, "space|ENOSPC|written")
     assert status["state"] == "retrying", status
-    assert world.sandbox.counts()["order"] == bought, "an order left although it could not be remembered"
+    assert world.sandbox.counts()["reissue"] == reissued, "a post left although it could not be remembered"
     # The old generation is still complete and live.
     assert (d.live(NAME) / "fullchain.pem").read_text().count("BEGIN CERTIFICATE") == 2
     assert [n for n in before if not n.endswith(".new")] == [
@@ -75,7 +75,7 @@ def test_full_before_the_order(small):
     ]
     disk.free()
     d.wait(NAME, timeout=90)
-    assert world.sandbox.counts()["order"] == bought + 1
+    assert world.sandbox.counts()["reissue"] == reissued + 1
     leftovers = [str(p) for p in d.state_dir.rglob("*") if ".tmp" in p.name or p.name.endswith(".new")]
     assert not leftovers
 

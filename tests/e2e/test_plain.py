@@ -162,7 +162,7 @@ def watch_live(d, name, stop, wrong):
 
 
 def test_renewal(world):
-    """A certificate of 20 s, renewed 10 s before its end: a new key, a new order, the link never dangles."""
+    """A certificate of 20 s, renewed 10 s before its end: a new key, the order is reissued, the link never dangles."""
     world.start_ca("--validity", "20s")
     world.start_web()
     d = world.make_daemon(world.domain(NAME, renew_before="10s")).start()
@@ -178,7 +178,7 @@ def test_renewal(world):
         stop.set()
         watcher.join()
     assert not wrong, wrong
-    second = world.assert_good(d, NAME, orders=2, generation=2, verify=False)
+    second = world.assert_good(d, NAME, reissues=1, generation=2, verify=False)
     assert first.serial_number != second.serial_number
     assert pki.public_bytes(first.public_key()) != pki.public_bytes(second.public_key())
     assert (second.not_valid_before - first.not_valid_before).total_seconds() >= 9
@@ -193,7 +193,7 @@ def test_renew_by_hand(world):
     assert answer.code == 0 and answer.json["accepted"] == [NAME], answer
     base.until(lambda: d.status(NAME)["generation"] == 2, timeout=30, why="generation 2")
     d.wait(NAME)
-    world.assert_good(d, NAME, orders=2, generation=2)
+    world.assert_good(d, NAME, reissues=1, generation=2)
     refused = d.ctl("renew", "other.example.jp")
     assert refused.code != 0 and "other.example.jp" in refused.out + refused.err
 
@@ -207,7 +207,7 @@ def test_key_reuse(world):
     assert d.ctl("renew", NAME).code == 0
     base.until(lambda: d.status(NAME)["generation"] == 2, timeout=30, why="generation 2")
     d.wait(NAME)
-    second = world.assert_good(d, NAME, orders=2, generation=2)
+    second = world.assert_good(d, NAME, reissues=1, generation=2)
     assert pki.public_bytes(first.public_key()) == pki.public_bytes(second.public_key())
 
 

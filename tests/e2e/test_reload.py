@@ -129,21 +129,41 @@ def test_removed_while_an_order_is_open(world):
     world.assert_good(d, NAME)
 
 
-def test_changed_domain_orders_nothing(world):
-    """Other names or another key are for the next issuance; a reload alone spends nothing."""
+def test_changed_domain_is_reissued(world):
+    """Other names or another key are a reissue inside the plan: a reload alone spends nothing. Their order does not matter."""
     d = valid_world(world)
-    d.config["domains"][0]["key"] = {"type": "ec", "curve": "P-256"}
-    d.config["domains"][0]["dns_names"] = ["example.jp"]
     (world.web.www / "example.jp").symlink_to(NAME)
+    (world.web.www / "more.example.jp").symlink_to(NAME)
+    d.config["domains"][0]["key"] = {"type": "ec", "curve": "P-256"}
+    d.config["domains"][0]["dns_names"] = ["example.jp", "more.example.jp"]
     d.write_config()
     d.reload()
-    time.sleep(3)
-    assert d.status(NAME)["state"] == "valid"
-    assert_one_order(world.sandbox, NAME)
-    assert d.ctl("renew", NAME).code == 0
     base.until(lambda: d.status(NAME)["generation"] == 2, timeout=30, why="generation 2")
     d.wait(NAME)
-    world.assert_good(d, NAME, orders=2, generation=2, names=[NAME, "example.jp"])
+    names = [NAME, "example.jp", "more.example.jp"]
+    cert = world.assert_good(d, NAME, reissues=1, generation=2, names=names)
+    assert cert.public_key().key_size == 256
+    world.sandbox.forget_requests()
+    d.config["domains"][0]["dns_names"] = ["more.example.jp", "example.jp"]
+    d.write_config()
+    d.reload()
+    assert d.ctl("wait", NAME, "--timeout", "5s").code == 0
+    world.assert_good(d, NAME, reissues=1, generation=2, names=names)
+    assert world.sandbox.counts()["reissue"] == 0
+
+
+def test_lost_names_are_warned_of(world):
+    world.start_ca()
+    world.start_web()
+    d = world.make_daemon(world.domain(NAME, dns_names=["example.jp"])).start()
+    d.wait(NAME)
+    d.config["domains"][0]["dns_names"] = []
+    d.write_config()
+    d.reload()
+    base.until(lambda: d.status(NAME)["generation"] == 2, timeout=30, why="generation 2")
+    assert "names-lost" in d.log_path.read_text()
+    d.wait(NAME)
+    world.assert_good(d, NAME, reissues=1, generation=2, names=[NAME])
 
 
 def test_changed_deploy_target_is_pushed_without_an_order(world):

@@ -81,11 +81,12 @@ class World:
 
     # --- judging ---
 
-    def assert_good(self, d, name, orders=1, generation=1, **more):
-        """Valid, installed, pushed, and bought as often as it should be."""
+    def assert_good(self, d, name, orders=1, generation=1, reissues=0, **more):
+        """Valid, installed, pushed, and bought and reissued as often as it should be."""
         status = d.status(name)
         assert status["state"] == "valid" and status["error"] is None, status
         order = sandbox.assert_one_order(self.sandbox, name, orders)
+        assert order["reissues"] == reissues, order
         cert = pki.assert_installed(d, self.sandbox.ca_file, name, generation=generation, **more)
         serial = pki.serial_hex(cert)
         assert status["serial"] == serial and order["serial"].lower().lstrip("0") == serial.lstrip("0")
