@@ -173,7 +173,8 @@ bool job_token_is_usable(const struct job_ctx *c)
 
 bool job_waits_for_click(const struct job_ctx *c)
 {
-	return c->job->method == CFG_DCV_EMAIL && c->env->spec->dcv.method == CFG_DCV_EMAIL;
+	return c->job->method == CFG_DCV_EMAIL && !c->job->method_asked &&
+	       c->env->spec->dcv.method == CFG_DCV_EMAIL;
 }
 
 /* Where the records go is found out before they are recorded, because a name may be delegated by a CNAME. */
@@ -208,7 +209,7 @@ enum job_op job_next_op(const struct job_ctx *c)
 
 	if (j->phase == PHASE_PREPARE)
 		return next_early_op(c);
-	if (j->phase == PHASE_PUBLISH && j->method != c->env->spec->dcv.method)
+	if (j->phase == PHASE_PUBLISH && (j->method_asked || j->method != c->env->spec->dcv.method))
 		return OP_METHOD;
 	if (j->phase == PHASE_PUBLISH && !job_token_is_usable(c))
 		return OP_TOKEN;
@@ -333,6 +334,9 @@ void job_begin(struct job_ctx *c)
 		job_go(c, PHASE_SUBMIT);
 		return;
 	}
+	/* The CA may take it although its answer is lost, and the configuration may want the old one again by then. */
+	if (c->u->start == OP_METHOD && !j->method_asked)
+		j->method_asked = c->u->persist = true;
 	if (c->u->start != OP_PUBLISH)
 		return;
 	/* What must be removed later is on disk before it is put up. */

@@ -50,6 +50,7 @@ void job_on_method(struct job_ctx *c)
 		return;
 	}
 	j->method = c->env->spec->dcv.method;
+	j->method_asked = false;
 	job_set_str(&j->dcv_token, c->ev->dcv_token);
 	j->dcv_token_expires_at = c->ev->dcv_token_expires_at;
 	job_set_str(&j->targets, NULL);

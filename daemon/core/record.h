@@ -53,6 +53,7 @@ struct record_job {
 	bool is_paid;  /* its post costs money, or may: a reissue that brings names */
 	bool canceled; /* a person asked the CA to cancel it */
 	enum cfg_dcv_method method; /* the CA was told this one */
+	bool method_asked;	    /* ... or another one: that was asked for, and no answer has come */
 	char *csr;		    /* PEM; NULL before it is made */
 	int64_t started_at;
 	int64_t submitted_at; /* a POST with our reference may have been accepted since; 0: surely none */

@@ -182,6 +182,7 @@ static int decode_job_fields(const struct json *o, struct record_job *j, struct 
 		{ "new_key", JSON_WANT_BOOL, offsetof(struct record_job, new_key), 0 },
 		{ "is_paid", JSON_WANT_BOOL, offsetof(struct record_job, is_paid), JSON_REQUIRED },
 		{ "canceled", JSON_WANT_BOOL, offsetof(struct record_job, canceled), 0 },
+		{ "dcv_method_asked", JSON_WANT_BOOL, offsetof(struct record_job, method_asked), 0 },
 		{ "targets", JSON_WANT_STR, offsetof(struct record_job, targets), 0 },
 		{ "instant", JSON_WANT_BOOL, offsetof(struct record_job, instant), 0 },
 		{ "published", JSON_WANT_BOOL, offsetof(struct record_job, published), 0 },

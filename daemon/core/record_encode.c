@@ -50,6 +50,8 @@ static struct json *encode_job(const struct record_job *j)
 	if (j->canceled)
 		json_set_bool(o, "canceled", true);
 	json_set_str(o, "dcv_method", cfg_dcv_method_name(j->method));
+	if (j->method_asked)
+		json_set_bool(o, "dcv_method_asked", true);
 	json_set_i64(o, "generation", j->generation);
 	json_set_str(o, "names", j->names);
 	json_set_str(o, "csr", j->csr);
