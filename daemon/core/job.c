@@ -318,10 +318,20 @@ static void begin_submit(struct job_ctx *c)
 	report_submit(c);
 }
 
+bool job_end_if_canceled(struct job_ctx *c)
+{
+	if (!c->job->canceled || c->job->submitted_at != 0 || c->job->order_id != 0)
+		return false;
+	job_give_up(c, "canceled", "canceled before anything was ordered");
+	return true;
+}
+
 void job_begin(struct job_ctx *c)
 {
 	struct record_job *j = c->job;
 
+	if (job_end_if_canceled(c))
+		return;
 	j->next_at = 0;
 	if (j->phase == PHASE_PREPARE && j->csr && j->spec_hash != c->env->spec->spec_hash)
 		start_over(c);
@@ -465,15 +475,14 @@ static void on_yield(struct job_ctx *c)
 	c->u->persist = true;
 }
 
-/* Before anything was sent it ends here. An order of the CA is canceled by the caller; what order info says then ends the job. */
+/* As long as nothing can be at the CA it ends without another post: here, or when the operation under way is over, because a proof
+ * that is being put up must stay listed. An order of the CA is canceled by the caller; what order info says then ends the job. */
 static void on_cancel(struct job_ctx *c)
 {
-	if (c->job->submitted_at == 0 && c->job->order_id == 0) {
-		job_give_up(c, "canceled", "canceled before anything was ordered");
-		return;
-	}
 	c->job->canceled = true;
 	c->u->persist = true;
+	if (c->rec->held || c->job->next_at != 0)
+		(void)job_end_if_canceled(c);
 }
 
 /* Nobody looks after the proof from here on, and it would be in the way of others. Should the domain come back, its order goes

@@ -352,14 +352,13 @@ static void on_stale(struct job_ctx *c)
 
 	if (j->absents++ == 0)
 		j->absent_at = c->env->now;
-	if (j->canceled) {
-		job_give_up(c, "reissue_canceled", "the reissue was canceled");
-		return;
-	}
 	if (absence_is_proven(c)) {
-		job_give_up(
-			c, "reissue_gone",
-			"the reissue was canceled or replaced by somebody: look at the order in the console");
+		if (j->canceled)
+			job_give_up(c, "reissue_canceled", "the reissue was canceled");
+		else
+			job_give_up(c, "reissue_gone",
+				    "the reissue was canceled or replaced by somebody: look at the order in "
+				    "the console");
 		return;
 	}
 	c->u->persist = true;
@@ -464,7 +463,7 @@ static void on_install(struct job_ctx *c)
 
 void job_answer(struct job_ctx *c)
 {
-	if (c->job->next_at != 0 || c->rec->held)
+	if (c->job->next_at != 0 || c->rec->held || job_end_if_canceled(c))
 		return;
 	/* An answer to what is not asked any more (the value expired meanwhile): ask the right thing. */
 	if (c->ev->op != job_next_op(c)) {

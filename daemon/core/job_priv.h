@@ -32,6 +32,8 @@ void job_hold(struct job_ctx *c, const char *code, const char *message);
 void job_give_up(struct job_ctx *c, const char *code, const char *message);
 /* Forgets the job; what is wanted next is decided anew. */
 void job_end(struct job_ctx *c);
+/* Gives up a job that a person canceled and of which nothing can be at the CA. */
+bool job_end_if_canceled(struct job_ctx *c);
 
 /* tempo * 2^attempt with cap and jitter. */
 int64_t job_pause(const struct job_ctx *c, unsigned attempt, int64_t cap);

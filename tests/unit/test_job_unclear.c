@@ -1,6 +1,136 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is not known for sure: a method that the CA may have taken. */
+/* What is not known for sure: a job that is canceled while something is under way, order info that lags, a method that the CA may
+ * have taken. */
 #include "tests/unit/job_fixture.h"
+
+static struct record *unsent_in(enum job_phase phase)
+{
+	struct record *r = record_in(phase);
+
+	r->job->submitted_at = 0;
+	return r;
+}
+
+static void assert_canceled(const struct record *r)
+{
+	assert_null(r->job);
+	assert_true(r->held);
+	assert_string_equal(r->error.code, "canceled");
+}
+
+/* While it rests nothing of it can be under way. */
+static void test_cancel_at_rest(void **state)
+{
+	static const enum job_phase PHASES[] = { PHASE_PREPARE, PHASE_SUBMIT };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(PHASES) * 2; i++) {
+		_cleanup_(record_freep) struct record *r = unsent_in(PHASES[i / 2]);
+
+		r->held = i % 2;
+		r->job->next_at = i % 2 ? 0 : T0 + 5;
+		assert_true(step(r, (struct job_event){ .kind = EV_CANCEL }).persist);
+		assert_canceled(r);
+	}
+}
+
+/* Whatever the answer is, it is the last one: a pool thread may be putting up the proof, which has to stay listed until then. */
+static void test_cancel_of_what_is_under_way(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		_cleanup_(record_freep) struct record *r = unsent_in(PHASE_PREPARE);
+		struct job_update u = step(r, (struct job_event){ .kind = EV_CANCEL });
+
+		assert_non_null(r->job);
+		assert_true(r->job->canceled && u.persist);
+		assert_int_equal(u.start, OP_NONE);
+		if (i == 0)
+			u = step(r, (struct job_event){ .kind = EV_DONE, .op = OP_PREPARE, .csr = "CSR" });
+		else if (i == 1)
+			u = fault(r, OP_PREPARE, FAULT_LOCAL, 0);
+		else
+			u = step(r, (struct job_event){ .kind = EV_RESTART });
+		assert_canceled(r);
+		assert_true(u.persist);
+		assert_int_equal(u.start, OP_NONE);
+	}
+}
+
+/* A post that was not taken is not made again. */
+static void test_cancel_of_a_post(void **state)
+{
+	_cleanup_(record_freep) struct record *r = record_in(PHASE_SUBMIT);
+	struct job_update u;
+
+	(void)state;
+	(void)step(r, (struct job_event){ .kind = EV_CANCEL });
+	assert_int_equal(fault(r, OP_SUBMIT, FAULT_UNSENT, 0).start, OP_NONE);
+	r->job->next_at = T0;
+	u = step(r, (struct job_event){ .kind = EV_WAKE });
+	assert_int_equal(u.start, OP_NONE);
+	assert_int_equal(u.spend_at, 0);
+	assert_canceled(r);
+}
+
+static void test_cancel_of_a_post_that_was_lost(void **state)
+{
+	_cleanup_(record_freep) struct record *r = record_in(PHASE_RESOLVE);
+	struct job_update u;
+
+	(void)state;
+	(void)step(r, (struct job_event){ .kind = EV_CANCEL });
+	assert_true(r->job && r->job->canceled);
+	r->job->absents = RETRY_ABSENT_LOOKS;
+	r->job->absent_at = T0 - TEMPO * RETRY_ABSENT_AGE;
+	u = step(r, (struct job_event){ .kind = EV_DONE, .op = OP_FIND });
+	assert_int_equal(u.start, OP_NONE);
+	assert_int_equal(u.spend_at, 0);
+	assert_canceled(r);
+}
+
+/* An order of the CA is never forgotten because somebody wants it canceled. */
+static void test_cancel_of_an_order(void **state)
+{
+	(void)state;
+	for (unsigned p = PHASE_PUBLISH; p < PHASE_NR; p++) {
+		_cleanup_(record_freep) struct record *r = record_in((enum job_phase)p);
+
+		assert_true(step(r, (struct job_event){ .kind = EV_CANCEL }).persist);
+		r->job->next_at = T0;
+		(void)step(r, (struct job_event){ .kind = EV_WAKE });
+		assert_non_null(r->job);
+		assert_int_equal(r->job->order_id, 77);
+		assert_false(r->held);
+	}
+}
+
+/* The order shows the certificate of before: because the reissue is canceled, or because the answer lags. */
+static void test_canceled_reissue_takes_looks_and_time(void **state)
+{
+	struct job_event stale = {
+		.kind = EV_DONE, .op = OP_INFO, .order_state = ORDER_ISSUED, .stale = true
+	};
+	struct job_env env = ENV;
+
+	(void)state;
+	for (int canceled = 0; canceled < 2; canceled++) {
+		_cleanup_(record_freep) struct record *r = record_in(PHASE_WAIT);
+		unsigned looks = 0;
+
+		r->job->kind = JOB_REISSUE;
+		r->job->canceled = canceled;
+		for (env.now = T0; r->job; env.now = r->job ? r->job->next_at : env.now) {
+			r->job->next_at = 0;
+			(void)step_in(r, &env, stale);
+			looks++;
+		}
+		assert_true(looks >= RETRY_ABSENT_LOOKS);
+		assert_true(env.now - T0 >= TEMPO * RETRY_ABSENT_AGE);
+		assert_true(r->held);
+		assert_string_equal(r->error.code, canceled ? "reissue_canceled" : "reissue_gone");
+	}
+}
 
 /* The CA may have taken the method although its answer is lost; what is wanted by then is told in any case. */
 static void test_method_is_told_again(void **state)
@@ -34,6 +164,12 @@ static void test_method_is_told_again(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_cancel_at_rest),
+		cmocka_unit_test(test_cancel_of_what_is_under_way),
+		cmocka_unit_test(test_cancel_of_a_post),
+		cmocka_unit_test(test_cancel_of_a_post_that_was_lost),
+		cmocka_unit_test(test_cancel_of_an_order),
+		cmocka_unit_test(test_canceled_reissue_takes_looks_and_time),
 		cmocka_unit_test(test_method_is_told_again),
 	};
 
