@@ -167,6 +167,11 @@ void authkey_forget(struct app *a)
 	a->authkeys->key = NULL;
 }
 
+bool authkey_is_known(const struct app *a)
+{
+	return a->config->certcentral.auth_key || (a->authkeys && a->authkeys->key);
+}
+
 void authkey_free(struct app *a)
 {
 	struct authkeys *k = a->authkeys;

@@ -13,5 +13,7 @@ void authkey_get(struct app *a, int64_t prio, authkey_done_fn *done, void *owner
 void authkey_cancel(struct authkey_call **c);
 /* Ask again next time: after a reload, and when tokens made with it were not accepted. */
 void authkey_forget(struct app *a);
+/* Can request tokens be made without asking the API? */
+bool authkey_is_known(const struct app *a);
 /* On the way out; nobody waits any more. */
 void authkey_free(struct app *a);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The verbs that begin something for a domain: renew, reissue, deploy, cancel. */
+/* The verbs that begin something for a domain: renew, reissue, deploy. */
 #include "daemon/verbs.h"
 
-#include "common/clock.h"
 #include "common/mem.h"
 #include "common/timefmt.h"
+#include "common/words.h"
 
 #include <sysexits.h>
 
@@ -38,6 +38,79 @@ static struct json *taken_answer(const struct taken *t)
 	return o;
 }
 
+/* --- renewals that wait for their turn --- */
+
+/* As many as may be at work at the same time; each begins with a key that a pool thread makes. */
+#define AT_ONCE 64
+
+/* A person may want ten thousand at once: they begin one after the other, as those do that are due. A restart forgets the rest. */
+struct queue {
+	struct waiter w;
+	struct timer *timer;
+	struct words names;
+	size_t next;
+};
+
+/* Why it cannot begin; NULL when it has. */
+static const char *begin(struct domain *d)
+{
+	enum want want;
+	struct view v;
+
+	if (d->rec->job)
+		return NULL; /* under way, now without a pause */
+	runner_view(d, &v);
+	want = decide_replacement(&v, v.now, false);
+	if (want == WANT_ORDER && v.order_allowed_at > v.now)
+		return "certcentral.max_orders_per_day is reached";
+	runner_begin(d, want, decide_needs_new_key(d->rec));
+	return NULL;
+}
+
+static void queue_gone(struct waiter *w, _unused_ bool stopping)
+{
+	struct queue *q = container_of(w, struct queue, w);
+
+	waiter_end(w);
+	timer_free(q->timer);
+	words_done(&q->names);
+	free(q);
+}
+
+static void queue_go_on(void *arg)
+{
+	struct queue *q = arg;
+
+	while (q->next < q->names.n && q->w.app->n_running < AT_ONCE) {
+		struct domain *d = domain_find(q->w.app, q->names.list[q->next++]);
+
+		if (d && !d->rec->held)
+			(void)begin(d);
+	}
+	if (q->next == q->names.n)
+		queue_gone(&q->w, false);
+}
+
+/* Whoever changed its state is not done with it yet: in the next turn. */
+static void queue_changed(struct waiter *w, _unused_ const struct domain *d)
+{
+	if (w->app->n_running < AT_ONCE)
+		timer_set(container_of(w, struct queue, w)->timer, 0);
+}
+
+/* Takes the names. */
+static void queue_new(struct app *a, struct words *names)
+{
+	static const struct waiter_kind KIND = { .gone = queue_gone, .changed = queue_changed };
+	struct queue *q = xmalloc(sizeof(*q));
+
+	q->names = *names;
+	*names = (struct words)WORDS_INIT;
+	q->timer = timer_new(a->loop, queue_go_on, q);
+	waiter_begin(&q->w, a, NULL, &KIND);
+	timer_set(q->timer, 0);
+}
+
 /* --- renew --- */
 
 /* Does a renewal of this one buy something that the configuration does not ask for by itself? An order under way, and the first one
@@ -51,28 +124,39 @@ static bool costs_money(const struct domain *d)
 	       decide_replacement(&v, v.now, false) == WANT_ORDER;
 }
 
-/* Why a renewal cannot be started now; NULL when it was. */
-static const char *renew(struct domain *d)
+static const char *renew(struct domain *d, struct words *later)
 {
 	const struct record *r = d->rec;
-	enum want want;
-	struct view v;
 
 	if (r->frozen)
 		return VERBS_FROZEN;
 	if (r->held || (r->job && r->job->next_at != 0))
 		runner_event(d, &(struct job_event){ .kind = EV_RELEASE });
-	if (r->job)
-		return NULL; /* under way, now without a pause */
-	runner_view(d, &v);
-	want = decide_replacement(&v, v.now, false);
-	if (want == WANT_ORDER && v.order_allowed_at > v.now)
-		return "certcentral.max_orders_per_day is reached";
-	runner_begin(d, want, decide_needs_new_key(r));
+	if (r->job || d->app->n_running < AT_ONCE)
+		return begin(d);
+	words_add(later, r->name);
 	return NULL;
 }
 
-static bool is_agreed(struct app *a, struct control_request *rq)
+/* --all, or those that are named. False: the request was refused. */
+static bool take_names(struct app *a, struct control_request *rq, struct words *ret)
+{
+	bool all = false;
+
+	if (!verbs_flag(rq, "all", &all) || !verbs_know_names(a, rq))
+		return false;
+	if (all == (control_n_names(rq) > 0)) {
+		control_refuse(rq, EX_USAGE, "renew needs names or --all%s", all ? ", not both" : "");
+		return false;
+	}
+	for (size_t i = 0; i < control_n_names(rq); i++)
+		words_add(ret, control_name(rq, i));
+	for (size_t i = 0; all && i < a->n_domains; i++)
+		words_add(ret, a->domains[i]->rec->name);
+	return true;
+}
+
+static bool is_agreed(struct app *a, struct control_request *rq, const struct words *names)
 {
 	struct json *o, *paid;
 	bool yes = false;
@@ -82,9 +166,9 @@ static bool is_agreed(struct app *a, struct control_request *rq)
 	if (yes)
 		return true;
 	paid = json_new_arr();
-	for (size_t i = 0; i < control_n_names(rq); i++) {
-		if (costs_money(domain_find(a, control_name(rq, i))))
-			json_add_str(paid, control_name(rq, i));
+	for (size_t i = 0; i < names->n; i++) {
+		if (costs_money(domain_find(a, names->list[i])))
+			json_add_str(paid, names->list[i]);
 	}
 	if (json_arr_len(paid) == 0) {
 		json_free(paid);
@@ -92,23 +176,74 @@ static bool is_agreed(struct app *a, struct control_request *rq)
 	}
 	o = json_new_obj();
 	json_set(o, "paid", paid);
-	control_refuse_with(
-		rq, EX_USAGE, o,
-		"the plan of these is over or about to end, so each needs a new order, which costs "
-		"money; nothing was begun. If that is meant, add --yes:");
+	control_refuse_with(rq, EX_USAGE, o,
+			    "each of these needs a new order, which costs money, because its plan is over or "
+			    "about to end; nothing was begun. If that is meant, add --yes");
 	return false;
 }
 
 void verb_renew(struct control_request *rq, void *arg)
 {
-	struct taken t;
+	_cleanup_words_ struct words names = WORDS_INIT, later = WORDS_INIT;
 	struct app *a = arg;
+	struct taken t;
 
-	if (!verbs_know_names(a, rq) || !is_agreed(a, rq))
+	if (!take_names(a, rq, &names) || !is_agreed(a, rq, &names))
 		return;
 	t = (struct taken){ json_new_arr(), json_new_arr() };
-	for (size_t i = 0; i < control_n_names(rq); i++)
-		taken_add(&t, control_name(rq, i), renew(domain_find(a, control_name(rq, i))));
+	for (size_t i = 0; i < names.n; i++)
+		taken_add(&t, names.list[i], renew(domain_find(a, names.list[i]), &later));
+	control_answer(rq, taken_answer(&t));
+	if (later.n > 0)
+		queue_new(a, &later);
+}
+
+/* --- reissue --- */
+
+/* Why it cannot be reissued now, NULL when it can; the caller frees. */
+static char *not_reissuable(const struct domain *d)
+{
+	const struct record_cert *c = &d->rec->cert;
+	char at[TIMEFMT_MAX];
+	struct view v;
+
+	runner_view(d, &v);
+	if (d->rec->frozen)
+		return xstrdup(VERBS_FROZEN);
+	if (d->rec->job)
+		return xasprintf("an issuance is under way (%s)", job_phase_name(d->rec->job->phase));
+	if (c->generation == 0)
+		return xstrdup("nothing is installed yet");
+	if (c->order_over)
+		return xasprintf("order %lld is over at the CA: the next certificate needs a new order",
+				 (long long)c->order_id);
+	if (c->order_id == 0)
+		return xstrdup("the order of its certificate is not known here");
+	if (decide_replacement(&v, v.now, true) == WANT_REISSUE)
+		return NULL;
+	if (c->order_valid_until == 0)
+		return xstrdup("the end of its plan is not known here");
+	return xasprintf("its plan ends at %s: too soon for a reissue",
+			 timefmt_rfc3339(c->order_valid_until, at));
+}
+
+void verb_reissue(struct control_request *rq, void *arg)
+{
+	struct domain *d = verbs_one(arg, rq);
+	_cleanup_free_ char *why = NULL;
+	bool new_key = false;
+	struct taken t;
+
+	if (!d || !verbs_flag(rq, "new_key", &new_key))
+		return;
+	why = not_reissuable(d);
+	t = (struct taken){ json_new_arr(), json_new_arr() };
+	taken_add(&t, d->rec->name, why);
+	if (!why) {
+		if (d->rec->held)
+			runner_event(d, &(struct job_event){ .kind = EV_RELEASE });
+		runner_begin(d, WANT_REISSUE, new_key || decide_needs_new_key(d->rec));
+	}
 	control_answer(rq, taken_answer(&t));
 }
 

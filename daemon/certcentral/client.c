@@ -413,3 +413,16 @@ uint64_t cc_request_count(const struct cc *cc)
 {
 	return cc->n_sent;
 }
+
+size_t cc_rates(const struct cc *cc, struct cc_rate ret[static CFG_RATES_MAX])
+{
+	struct rates_limit limits[RATES_MAX];
+	size_t n = limits_of(cc->config, limits);
+
+	for (size_t i = 0; i < n && i < CFG_RATES_MAX; i++) {
+		ret[i].requests = limits[i].requests;
+		ret[i].per = limits[i].per_ms / 1000;
+		ret[i].left = rates_left_of(cc->rates, &limits[i], clock_mono_ms());
+	}
+	return n;
+}

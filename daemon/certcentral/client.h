@@ -195,6 +195,15 @@ void cc_cancel(struct cc_call **c);
 bool cc_is_blocked(const struct cc *cc);
 uint64_t cc_request_count(const struct cc *cc);
 
+/* One rolling window of the key, and how many requests it has room for right now. */
+struct cc_rate {
+	uint32_t requests;
+	int64_t per; /* seconds */
+	uint32_t left;
+};
+/* Fills ret; returns how many there are. */
+size_t cc_rates(const struct cc *cc, struct cc_rate ret[static CFG_RATES_MAX]);
+
 /* --- pure parts, for tests and the fuzzer (certcentral/encode.c, decode*.c, problem.c) --- */
 
 /* Request bodies; they append to sb. */

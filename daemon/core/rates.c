@@ -150,18 +150,22 @@ static size_t count_inside(const struct rates *r, int64_t per_ms, int64_t now_ms
 	return r->len - lo;
 }
 
-uint32_t rates_left(const struct rates *r, int64_t now_ms)
+uint32_t rates_left_of(const struct rates *r, const struct rates_limit *l, int64_t now_ms)
 {
-	uint32_t left = UINT32_MAX;
+	size_t used;
 
 	now_ms = MAX(now_ms, r->latest_ms);
 	if (r->stop_ms > now_ms)
 		return 0;
-	for (size_t i = 0; i < r->n_limits; i++) {
-		size_t used = r->under_way + count_inside(r, r->limits[i].per_ms, now_ms);
-		uint32_t room = used >= r->limits[i].requests ? 0 : r->limits[i].requests - (uint32_t)used;
+	used = r->under_way + count_inside(r, l->per_ms, now_ms);
+	return used >= l->requests ? 0 : l->requests - (uint32_t)used;
+}
 
-		left = MIN(left, room);
-	}
+uint32_t rates_left(const struct rates *r, int64_t now_ms)
+{
+	uint32_t left = UINT32_MAX;
+
+	for (size_t i = 0; i < r->n_limits; i++)
+		left = MIN(left, rates_left_of(r, &r->limits[i], now_ms));
 	return left;
 }

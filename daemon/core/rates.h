@@ -38,3 +38,5 @@ void rates_set_limits(struct rates *r, const struct rates_limit *limits, size_t 
 
 /* How many requests could leave right now (the tightest window): for `status` and metrics. */
 uint32_t rates_left(const struct rates *r, int64_t now_ms);
+/* The same for one window of so many requests, whether it is one of its limits or not. */
+uint32_t rates_left_of(const struct rates *r, const struct rates_limit *l, int64_t now_ms);

@@ -162,3 +162,83 @@ bool csr_same(const char *a, const char *b)
 			return false;
 	}
 }
+
+/* --- requests of others --- */
+
+/* The one block, or what the text is instead. */
+static int find_request(const char *pem, size_t len, struct pem_block *ret, struct err *reterr)
+{
+	struct pem_block more;
+	size_t pos = 0;
+	int r;
+
+	if (len > CSR_READ_MAX)
+		return err_set(reterr, -EBADMSG, "the request is larger than %u bytes", CSR_READ_MAX);
+	if (len > 0 && pem[0] == 0x30)
+		return err_set(reterr, -EBADMSG, "it looks like DER: a request in PEM is needed");
+	r = pem_next(pem, len, &pos, ret, reterr);
+	if (r < 0)
+		return r;
+	if (r == 0)
+		return err_set(reterr, -EBADMSG, "there is no certificate request (PEM) in it");
+	if (memmem(ret->label, ret->label_len, "PRIVATE KEY", 11) != NULL)
+		return err_set(reterr, -EBADMSG,
+			       "it is a private key, not a request; nothing of it was sent anywhere");
+	if (!pem_is(ret, "CERTIFICATE REQUEST") && !pem_is(ret, "NEW CERTIFICATE REQUEST"))
+		return err_set(reterr, -EBADMSG, "the PEM block is a %.*s, not a certificate request",
+			       (int)ret->label_len, ret->label);
+	r = pem_next(pem, len, &pos, &more, reterr);
+	if (r > 0)
+		return err_set(reterr, -EBADMSG, "there is a %.*s behind the request", (int)more.label_len,
+			       more.label);
+	return r;
+}
+
+static int parse_request(const char *pem, size_t len, X509_REQ **ret, struct err *reterr)
+{
+	_cleanup_(X509_REQ_freep) X509_REQ *req = NULL;
+	_cleanup_free_ unsigned char *der = NULL;
+	const unsigned char *p;
+	struct pem_block b;
+	size_t der_len = 0;
+	int r = find_request(pem, len, &b, reterr);
+
+	if (r == 0)
+		r = pem_decode(&b, &der, &der_len, reterr);
+	if (r < 0)
+		return r;
+	p = der;
+	req = d2i_X509_REQ(NULL, &p, (long)der_len);
+	if (req == NULL || p != der + der_len)
+		return pki_err(reterr, -EBADMSG, "the certificate request is broken");
+	*ret = TAKE_PTR(req);
+	return 0;
+}
+
+int csr_key(const char *pem, size_t len, struct key **ret, struct err *reterr)
+{
+	_cleanup_(X509_REQ_freep) X509_REQ *req = NULL;
+	EVP_PKEY *pkey;
+	int r = parse_request(pem, len, &req, reterr);
+	_clear_queue_;
+
+	if (r < 0)
+		return r;
+	pkey = X509_REQ_get0_pubkey(req);
+	if (pkey == NULL)
+		return pki_err(reterr, -EBADMSG, "the key in the certificate request is not understood");
+	if (X509_REQ_verify(req, pkey) != 1)
+		return pki_err(reterr, -EBADMSG, "the signature of the certificate request is wrong");
+	*ret = xmalloc(sizeof(**ret));
+	(*ret)->pkey = pkey;
+	(void)EVP_PKEY_up_ref(pkey);
+	return 0;
+}
+
+bool csr_belongs(const char *pem, size_t len, const struct key *k)
+{
+	_cleanup_(key_freep) struct key *own = NULL;
+	_clear_queue_;
+
+	return csr_key(pem, len, &own, NULL) == 0 && EVP_PKEY_eq(own->pkey, k->pkey) == 1;
+}

@@ -26,5 +26,12 @@ DEFINE_CLEANUP(struct key *, key_free)
 int csr_make(const struct key *k, const char *const *names, size_t n_names, char **ret_pem,
 	     struct err *reterr) _must_check_;
 
+#define CSR_READ_MAX (32u << 10) /* bytes of a request of somebody else */
+/* The public half of the key that a request (PEM, one block) was made with, once its own signature was found good: for chain_check()
+ * and cert_belongs(), nothing else. -EBADMSG with a sentence that says what the text is instead. */
+int csr_key(const char *pem, size_t len, struct key **ret, struct err *reterr) _must_check_;
+/* Was the request made with this key? */
+bool csr_belongs(const char *pem, size_t len, const struct key *k);
+
 /* True when both are the same request whatever the line ends, blanks and PEM armour (base64 bodies compared). */
 bool csr_same(const char *a, const char *b);
