@@ -20,6 +20,7 @@ static const char *const TEXTS[REASON_NR] = {
 	[REASON_KEY] = "the configuration wants another kind of key",
 	[REASON_RENEWAL] = "the renewal point has passed",
 	[REASON_BUDGET] = "certcentral.max_orders_per_day is reached",
+	[REASON_REVOKING] = "its order is being revoked on command",
 };
 
 const char *reason_text(enum reason r)
@@ -43,7 +44,9 @@ enum want decide_replacement(const struct view *v, int64_t at, bool forced)
 {
 	const struct record_cert *c = &v->rec->cert;
 	int64_t rest = c->order_valid_until - at;
-	int64_t window = v->spec->renew_before > 0 ? v->spec->renew_before : v->cert_life / 6;
+	int64_t before = v->spec->renew_before;
+	/* As window_renew_at(): one that is not shorter than the life counts as auto. */
+	int64_t window = before > 0 && before < v->cert_life ? before : v->cert_life / 6;
 
 	if (c->generation == 0 || c->order_id == 0 || c->order_over || rest < LEAST_REST)
 		return WANT_ORDER;
@@ -133,6 +136,7 @@ static bool is_another(const struct view *v, struct decision *d)
 	d->want = WANT_REISSUE;
 	d->reason = d->names_differ ? REASON_NAMES : REASON_KEY;
 	d->due_at = DUE_NEVER;
+	d->then = WANT_NOTHING;
 	return true;
 }
 
@@ -153,6 +157,15 @@ static void compare_names(const struct view *v, struct decision *d)
 	d->names_differ = d->loses_names || d->gains_names; /* their order does not matter */
 }
 
+/* Whoever gives a whole order up does not want the next one to be bought by itself, nor anything reissued in it. Its end is heard from
+ * several sides, and any of them may be faster than our own look. */
+static bool is_given_up(const struct record *rec)
+{
+	const struct record_revocation *r = rec->revocation;
+
+	return r && r->certificate_id == 0 && r->order_id == rec->cert.order_id;
+}
+
 void decide(const struct view *v, struct decision *ret)
 {
 	*ret = (struct decision){ .want = WANT_NOTHING, .reason = REASON_GOOD, .due_at = DUE_NEVER };
@@ -161,9 +174,14 @@ void decide(const struct view *v, struct decision *ret)
 		if (CHECKS[i](v, ret))
 			break;
 	}
-	if (ret->want == WANT_ORDER && v->order_allowed_at > v->now) {
+	if (ret->want != WANT_NOTHING && is_given_up(v->rec)) {
+		ret->want = WANT_NOTHING;
+		ret->reason = REASON_REVOKING;
+		ret->due_at = DUE_NEVER;
+	} else if (ret->want == WANT_ORDER && v->order_allowed_at > v->now) {
 		ret->want = WANT_NOTHING;
 		ret->reason = REASON_BUDGET;
 		ret->due_at = v->order_allowed_at;
+		ret->then = WANT_ORDER;
 	}
 }

@@ -19,6 +19,7 @@ enum reason {
 	REASON_KEY,	/* ... or another kind of key */
 	REASON_RENEWAL, /* the renewal point has passed */
 	REASON_BUDGET,	/* something is wanted, but the day's orders are spent */
+	REASON_REVOKING, /* ... but a person is having its whole order revoked */
 	REASON_NR
 };
 

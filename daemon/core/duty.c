@@ -154,6 +154,8 @@ void duty_end_far_pauses(struct record *rec, int64_t now, int64_t latest)
 {
 	if (rec->job)
 		end_if_far(&rec->job->next_at, now, latest);
+	if (rec->revocation)
+		end_if_far(&rec->revocation->next_at, now, latest);
 	end_if_far(&rec->clean_at, now, latest);
 	for (uint32_t i = 0; i < rec->n_deploys; i++)
 		end_if_far(&rec->deploys[i].next_at, now, latest);

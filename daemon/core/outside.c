@@ -9,6 +9,9 @@
 /* A replacement that is revoked sooner than this is not replaced again without a person. */
 #define AGAIN (7 * INT64_C(86400))
 
+/* A revocation that the CA does not show for this long (an approval was denied, perhaps) is given up, so that another may be asked for. */
+#define LOOK_LIFE (30 * INT64_C(86400))
+
 static void set_str(char **dst, const char *src)
 {
 	char *copy = src && src[0] ? xstrdup(src) : NULL;
@@ -69,10 +72,11 @@ static void order_is_over(struct record *rec, const struct outside *o, struct jo
 static void is_reissued(struct record *rec, const struct outside *o, struct job_update *u)
 {
 	struct record_cert *c = &rec->cert;
+	int64_t other_id = o->certificate_id == c->certificate_id ? 0 : o->certificate_id;
 
-	if (rec->job || o->certificate_id == c->other_id)
+	if (rec->job || other_id == c->other_id)
 		return;
-	c->other_id = o->certificate_id == c->certificate_id ? 0 : o->certificate_id;
+	c->other_id = other_id;
 	u->persist = true;
 	if (c->other_id)
 		job_report(
@@ -171,7 +175,7 @@ static void is_done(struct record *rec, const struct job_env *env, struct job_up
 	}
 	if (v->certificate_id == 0 && v->order_id == c->order_id) {
 		c->order_over = true;
-		if (!rec->job)
+		if (!rec->job || (rec->job->kind == JOB_REISSUE && rec->job->of_order_id == v->order_id))
 			hold(rec, env, "revoked",
 			     "its order was revoked on command: dvcertctl renew places a new (paid) one", u);
 	}
@@ -209,6 +213,12 @@ static void sent(struct record *rec, const struct job_env *env, const struct out
 {
 	struct record_revocation *v = rec->revocation;
 
+	/* Refused after an attempt that nobody answered: perhaps because that one was taken. */
+	if ((o->fault == FAULT_REFUSED || o->fault == FAULT_NOT_FOUND) && v->attempts > 0 && can_be_seen(rec)) {
+		v->sent = true;
+		try_later(rec, env, o, u);
+		return;
+	}
 	if (is_final(o)) {
 		job_report(u, REPORT_REVOKE_FAILED, "not revoked: %s", o->message);
 		end(rec, u);
@@ -250,6 +260,24 @@ static void approved(struct record *rec, const struct job_env *env, const struct
 		is_done(rec, env, u);
 }
 
+static void looked(struct record *rec, const struct job_env *env, const struct outcome *o, bool revoked,
+		   struct job_update *u)
+{
+	const struct record_revocation *v = rec->revocation;
+
+	/* Its certificate may have been replaced meanwhile: then it is not shown any more. */
+	if (revoked || (v->sent && !can_be_seen(rec))) {
+		is_done(rec, env, u);
+	} else if (!can_be_seen(rec) || env->now - v->asked_at > LOOK_LIFE) {
+		job_report(u, REPORT_REVOKE_FAILED,
+			   "not revoked, as far as can be seen: look at order %lld in the CertCentral console",
+			   (long long)v->order_id);
+		end(rec, u);
+	} else {
+		try_later(rec, env, o, u);
+	}
+}
+
 void revoke_done(struct record *rec, const struct job_env *env, enum revoke_op op, const struct outcome *o,
 		 int64_t request_id, bool revoked, struct job_update *u)
 {
@@ -258,12 +286,7 @@ void revoke_done(struct record *rec, const struct job_env *env, enum revoke_op o
 	switch (op) {
 	case REVOKE_SEND: sent(rec, env, o, request_id, u); break;
 	case REVOKE_APPROVE: approved(rec, env, o, u); break;
-	case REVOKE_LOOK:
-		if (revoked)
-			is_done(rec, env, u);
-		else
-			try_later(rec, env, o, u);
-		break;
+	case REVOKE_LOOK: looked(rec, env, o, revoked, u); break;
 	case REVOKE_NONE: break;
 	}
 }

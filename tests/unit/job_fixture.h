@@ -33,12 +33,38 @@ _unused_ static const struct cfg_domain OTHER = { .name = "a.example",
 						  .product = "ssl_dv_geotrust",
 						  .dcv = { .responder = true },
 						  .spec_hash = 2 };
+/* The same domain, proven in other ways. */
+static const struct cfg_dns_provider CORP = { .name = "corp" };
+#define SPEC_BY(m)                                                                                           \
+	{                                                                                                    \
+		.name = "a.example", .common_name = "a.example", .names = NAMES, .n_names = 2,               \
+		.product = "ssl_dv_geotrust",                                                                \
+		.dcv = { .method = (m), .provider = &CORP, .label = "_dnsauth" }, .spec_hash = 3 + (m)       \
+	}
+_unused_ static const struct cfg_domain SPEC_TXT = SPEC_BY(CFG_DCV_DNS_TXT_TOKEN);
+_unused_ static const struct cfg_domain SPEC_CNAME = SPEC_BY(CFG_DCV_DNS_CNAME_TOKEN);
+_unused_ static const struct cfg_domain SPEC_EMAIL = SPEC_BY(CFG_DCV_EMAIL);
+
 _unused_ static const struct job_env ENV = { .spec = &SPEC,
 					     .tempo = TEMPO,
 					     .look = true,
 					     .now = T0,
 					     .order_allowed_at = T0,
 					     .fresh_reference = "fresh" };
+
+static inline void job_fixture_set(char **dst, const char *src)
+{
+	free(*dst);
+	*dst = src ? xstrdup(src) : NULL;
+}
+
+static inline struct job_env env_of(const struct cfg_domain *spec)
+{
+	struct job_env env = ENV;
+
+	env.spec = spec;
+	return env;
+}
 
 /* A record whose job waits for the answer to what its phase does first. */
 static inline struct record *record_in(enum job_phase phase)
@@ -82,6 +108,19 @@ static inline struct job_update step_in(struct record *r, const struct job_env *
 static inline struct job_update step(struct record *r, struct job_event ev)
 {
 	return step_in(r, &ENV, ev);
+}
+
+static inline struct job_update fault_in(struct record *r, const struct job_env *env, enum job_op op,
+					 enum fault f)
+{
+	struct outcome o = { .fault = f, .code = "code", .message = "words" };
+
+	return step_in(r, env, (struct job_event){ .kind = EV_FAULT, .op = op, .outcome = &o });
+}
+
+static inline struct job_update done_in(struct record *r, const struct job_env *env, enum job_op op)
+{
+	return step_in(r, env, (struct job_event){ .kind = EV_DONE, .op = op });
 }
 
 static inline struct job_update fault(struct record *r, enum job_op op, enum fault f, int64_t retry_after)
