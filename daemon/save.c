@@ -7,7 +7,7 @@
 #include <errno.h>
 
 #define HISTORY_MAX 40
-#define RECORD_CAP  (256u << 10)
+#define RECORD_CAP  (2u << 20)
 
 struct save *save_new(const struct store *store, const struct record *rec, struct history_list *history)
 {

@@ -25,6 +25,17 @@ char *proof_names(const char *names, const char *label)
 	return TAKE_PTR(so_far);
 }
 
+/* Where withdrawing fails for months, a record must not grow until it cannot be read any more. */
+static void add(struct record *rec, enum proof_place place, const char *where, const char *name,
+		const char *value)
+{
+	for (uint32_t i = rec->n_proofs; i > 0 && rec->n_proofs >= RECORD_PROOFS_MAX; i--) {
+		if (!proof_is_needed(rec, &rec->proofs[i - 1]))
+			record_drop_proof(rec, i - 1);
+	}
+	record_add_proof(rec, place, where, name, value);
+}
+
 static void record_txts(struct record *rec, const char *provider)
 {
 	_cleanup_words_ struct words at = WORDS_INIT, values = WORDS_INIT;
@@ -33,7 +44,7 @@ static void record_txts(struct record *rec, const char *provider)
 	words_split(rec->job->dcv_token, &values);
 	for (size_t i = 0; i < at.n; i++) {
 		for (size_t k = 0; k < values.n; k++)
-			record_add_proof(rec, PROOF_TXT, provider, at.list[i], values.list[k]);
+			add(rec, PROOF_TXT, provider, at.list[i], values.list[k]);
 	}
 }
 
@@ -45,7 +56,7 @@ static void record_cnames(struct record *rec, const struct cfg_dcv *dcv)
 
 	words_split(names, &at);
 	for (size_t i = 0; i < at.n; i++)
-		record_add_proof(rec, PROOF_CNAME, dcv->provider->name, at.list[i], target);
+		add(rec, PROOF_CNAME, dcv->provider->name, at.list[i], target);
 }
 
 bool proof_record(struct record *rec, const struct cfg_domain *spec)
@@ -54,7 +65,7 @@ bool proof_record(struct record *rec, const struct cfg_domain *spec)
 	case CFG_DCV_HTTP_TOKEN:
 		if (!spec->dcv.webroot)
 			return false;
-		record_add_proof(rec, PROOF_WEBROOT, spec->dcv.webroot, NULL, rec->job->dcv_token);
+		add(rec, PROOF_WEBROOT, spec->dcv.webroot, NULL, rec->job->dcv_token);
 		return true;
 	case CFG_DCV_DNS_TXT_TOKEN: record_txts(rec, spec->dcv.provider->name); return true;
 	case CFG_DCV_DNS_CNAME_TOKEN: record_cnames(rec, &spec->dcv); return true;

@@ -13,7 +13,8 @@
 char *proof_names(const char *names, const char *label);
 
 /* Lists in rec what the job needs to put up: job->dcv_token in the webroot, or at job->targets (TXT) or the names themselves (CNAME).
- * Nothing for the responder and e-mail. True when there is any. */
+ * Nothing for the responder and e-mail. True when there is any. Where the list would become longer than a record may be, old ones are
+ * forgotten: they stay in DNS, where they harm nobody. */
 bool proof_record(struct record *rec, const struct cfg_domain *spec);
 
 /* A value as it stands in fileauth.txt: each of several request tokens on a line of its own. Caller frees. */

@@ -125,6 +125,9 @@ struct record_deploy {
 	char *message;
 };
 
+/* More proofs make a record unreadable: 250 names, 5 request tokens each, and old ones that could not be removed yet. */
+#define RECORD_PROOFS_MAX 2048
+
 enum proof_place { PROOF_WEBROOT, PROOF_TXT, PROOF_CNAME, PROOF_PLACE_NR };
 
 /* A proof that may stand in a webroot or in DNS. It is recorded before it is written. */

@@ -8,9 +8,8 @@
 
 #include <errno.h>
 
-#define RECORD_TEXT_MAX	  (1u << 20)
+#define RECORD_TEXT_MAX	  (2u << 20)
 #define RECORD_LIST_MAX	  64
-#define RECORD_PROOFS_MAX 2048 /* 250 names, 5 request tokens each, and old ones */
 
 static int get_time(const struct json *o, const char *key, int64_t *ret, struct err *reterr)
 {
@@ -310,12 +309,13 @@ static int decode_proofs(const struct json *a, struct record *r, struct err *ret
 		const struct json *o = json_arr_at(a, i);
 		const char *where = NULL, *name = NULL, *value = NULL;
 		unsigned place = 0;
-		int rc = get_word(o, "proofs[]", "place", place_word, PROOF_PLACE_NR, &place, reterr);
+		int rc = get_word(o, "proofs[]", "place", place_word, PROOF_PLACE_NR, &place, reterr), named;
 
 		if (rc < 0)
 			return rc;
+		named = json_get_str(o, "name", &name);
 		if (json_get_str(o, "where", &where) != 1 || json_get_str(o, "value", &value) != 1 ||
-		    (json_get_str(o, "name", &name) == 1) == (place == PROOF_WEBROOT))
+		    named != (place == PROOF_WEBROOT ? 0 : 1))
 			return err_set(reterr, -EBADMSG,
 				       "proofs[%zu]: where and value are needed, and name in DNS only", i);
 		record_add_proof(r, (enum proof_place)place, where, name, value);

@@ -6,7 +6,7 @@
 #include "common/base.h"
 #include "common/err.h"
 
-#define STORE_RECORD_MAX (256u << 10)
+#define STORE_RECORD_MAX (2u << 20)
 
 struct store;
 

@@ -20,7 +20,16 @@ static struct record_job *full_job(void)
 	struct record_job *j = xmalloc(sizeof(*j));
 
 	*j = (struct record_job){
+		.kind = JOB_REISSUE,
 		.phase = PHASE_CHECK,
+		.of_order_id = 4713,
+		.new_key = true,
+		.is_paid = true,
+		.canceled = true,
+		.method_asked = true,
+		.method = CFG_DCV_DNS_TXT_TOKEN,
+		.instant = true,
+		.published = true,
 		.spec_hash = UINT64_C(0xfedcba9876543210),
 		.generation = 8,
 		.started_at = T0 + 1,
@@ -47,6 +56,8 @@ static struct record_job *full_job(void)
 	j->names = xstrdup("www.example.jp example.jp");
 	j->csr = xstrdup("-----BEGIN CERTIFICATE REQUEST-----\nMIIB\n-----END CERTIFICATE REQUEST-----\n");
 	j->dcv_token = xstrdup("_token-9");
+	j->key = xstrdup("ec P-384");
+	j->targets = xstrdup("_dnsauth.www.example.jp to.example.org");
 	return j;
 }
 
@@ -85,15 +96,33 @@ static struct record *full_record(void)
 					.not_before = T0 - 100,
 					.not_after = T0 + 100,
 					.order_valid_until = T0 + 101,
-					.installed_at = T0 - 99 };
+					.installed_at = T0 - 99,
+					.revoked_at = T0 - 9,
+					.order_over = true,
+					.replaces_revoked = true,
+					.other_id = 4714 };
 	r->cert.serial = xstrdup("0A:FF");
 	r->cert.names = xstrdup("www.example.jp");
+	r->cert.key = xstrdup("rsa 3072");
+	r->cert.revoked_for = xstrdup("keyCompromise");
 	r->job = full_job();
+	r->revocation = xmalloc(sizeof(*r->revocation));
+	*r->revocation = (struct record_revocation){ .order_id = 4711,
+						     .certificate_id = 4715,
+						     .reason = xstrdup("superseded"),
+						     .asked_at = T0 - 7,
+						     .request_id = 4716,
+						     .sent = true,
+						     .refused = true,
+						     .attempts = 13,
+						     .next_at = T0 + 14 };
 	record_set_error(r, T0 + 10, "not_validated", "line\twith \xe3\x81\x82 and \"quotes\"");
 	r->error.attempts = 12;
 	add_deploys(r);
 	record_add_proof(r, PROOF_WEBROOT, "/srv/www", NULL, "t1");
 	record_add_proof(r, PROOF_WEBROOT, "/srv/other", NULL, "t2");
+	record_add_proof(r, PROOF_TXT, "corp", "_dnsauth.www.example.jp", "t3");
+	record_add_proof(r, PROOF_CNAME, "corp", "_dnsauth.www.example.jp", "t3.dcv.digicert.com");
 	r->clean_attempts = 2;
 	r->clean_at = T0 + 30;
 	record_add_paid(r, T0 - 5);
@@ -105,7 +134,7 @@ static struct record *full_record(void)
 static char *text_of(const struct record *r)
 {
 	_cleanup_(json_freep) struct json *o = record_encode(r);
-	_cleanup_(strbuf_done) struct strbuf sb = STRBUF_INIT(1u << 20);
+	_cleanup_(strbuf_done) struct strbuf sb = STRBUF_INIT(2u << 20);
 
 	json_write(o, JSON_PRETTY, &sb);
 	assert_true(strbuf_ok(&sb));
@@ -132,7 +161,18 @@ static void same_text(const char *a, const char *b)
 
 static void same_job(const struct record_job *a, const struct record_job *b)
 {
+	assert_int_equal(a->kind, b->kind);
 	assert_int_equal(a->phase, b->phase);
+	assert_true(a->of_order_id == b->of_order_id);
+	same_text(a->key, b->key);
+	assert_int_equal(a->new_key, b->new_key);
+	assert_int_equal(a->is_paid, b->is_paid);
+	assert_int_equal(a->canceled, b->canceled);
+	assert_int_equal(a->method_asked, b->method_asked);
+	assert_int_equal(a->method, b->method);
+	same_text(a->targets, b->targets);
+	assert_int_equal(a->instant, b->instant);
+	assert_int_equal(a->published, b->published);
 	assert_true(a->spec_hash == b->spec_hash);
 	same_text(a->reference, b->reference);
 	assert_int_equal(a->generation, b->generation);
@@ -171,6 +211,26 @@ static void same_cert(const struct record_cert *a, const struct record_cert *b)
 	assert_int_equal(a->not_after, b->not_after);
 	assert_int_equal(a->order_valid_until, b->order_valid_until);
 	assert_int_equal(a->installed_at, b->installed_at);
+	same_text(a->key, b->key);
+	assert_int_equal(a->revoked_at, b->revoked_at);
+	same_text(a->revoked_for, b->revoked_for);
+	assert_int_equal(a->order_over, b->order_over);
+	assert_int_equal(a->replaces_revoked, b->replaces_revoked);
+	assert_int_equal(a->other_id, b->other_id);
+}
+
+static void same_revocation(const struct record_revocation *a, const struct record_revocation *b)
+{
+	assert_non_null(b);
+	assert_int_equal(a->order_id, b->order_id);
+	assert_int_equal(a->certificate_id, b->certificate_id);
+	same_text(a->reason, b->reason);
+	assert_int_equal(a->asked_at, b->asked_at);
+	assert_int_equal(a->request_id, b->request_id);
+	assert_int_equal(a->sent, b->sent);
+	assert_int_equal(a->refused, b->refused);
+	assert_int_equal(a->attempts, b->attempts);
+	assert_int_equal(a->next_at, b->next_at);
 }
 
 static void same_deploy(const struct record_deploy *a, const struct record_deploy *b)
@@ -197,6 +257,7 @@ static void test_every_field_survives(void **state)
 	assert_true(b->held);
 	same_cert(&a->cert, &b->cert);
 	same_job(a->job, b->job);
+	same_revocation(a->revocation, b->revocation);
 	same_text(a->error.code, b->error.code);
 	same_text(a->error.message, b->error.message);
 	assert_int_equal(b->error.at, T0 + 10);
@@ -204,9 +265,11 @@ static void test_every_field_survives(void **state)
 	assert_int_equal(b->n_deploys, 3);
 	for (uint32_t i = 0; i < 3; i++)
 		same_deploy(&a->deploys[i], &b->deploys[i]);
-	assert_int_equal(b->n_proofs, 2);
-	for (uint32_t i = 0; i < 2; i++) {
+	assert_int_equal(b->n_proofs, 4);
+	for (uint32_t i = 0; i < 4; i++) {
+		assert_int_equal(a->proofs[i].place, b->proofs[i].place);
 		assert_string_equal(a->proofs[i].where, b->proofs[i].where);
+		same_text(a->proofs[i].name, b->proofs[i].name);
 		assert_string_equal(a->proofs[i].value, b->proofs[i].value);
 	}
 	assert_int_equal(b->clean_attempts, 2);
@@ -253,6 +316,7 @@ static void test_job_before_anything_happened(void **state)
 	a->job = xmalloc(sizeof(*a->job));
 	a->job->reference = xstrdup("r");
 	a->job->names = xstrdup(NAME);
+	a->job->key = xstrdup("rsa 2048");
 	a->job->generation = 1;
 	text = text_of(a);
 	b = read_back(text);
@@ -358,8 +422,40 @@ static void test_damaged(void **state)
 		{ "\"serial\": \"0A:FF\"", "\"serial\": 17", "serial" },
 		{ "\"state\": \"todo\"", "\"state\": \"toda\"", "state" },
 		{ "\"target\": \"scutum:b\"", "\"target\": null", "target" },
-		{ "\"webroot\": \"/srv/other\"", "\"webroot\": 1", "proofs" },
-		{ "\"token\": \"t2\"", "\"token\": null", "proofs" },
+		{ "\"where\": \"/srv/other\"", "\"where\": 1", "proofs" },
+		{ "\"value\": \"t2\"", "\"value\": null", "proofs" },
+		{ "\"place\": \"TXT\"", "\"place\": \"txt\"", "place" },
+		{ "\"place\": \"TXT\"", "\"place\": \"webroot\"", "name in DNS only" },
+		{ "\"place\": \"TXT\"", "\"plaice\": \"TXT\"", "place" },
+		{ "\"place\": \"CNAME\"", "\"place\": 2", "place" },
+		{ "\"name\": null", "\"name\": \"n\"", "DNS only" },
+		{ "\"name\": null", "\"name\": 5", "DNS only" },
+		{ "\"name\": \"_dnsauth.www.example.jp\"", "\"nome\": \"_dnsauth.www.example.jp\"",
+		  "DNS only" },
+		{ "\"name\": \"_dnsauth.www.example.jp\"", "\"name\": null", "DNS only" },
+		{ "\"kind\": \"reissue\"", "\"kind\": \"renewal\"", "kind" },
+		{ "\"kind\": \"reissue\"", "\"kinds\": \"reissue\"", "kind" },
+		{ "\"of_order_id\": 4713", "\"of_order_id\": 0", "of_order_id" },
+		{ "\"of_order_id\": 4713", "\"of_order_id\": -4713", "of_order_id" },
+		{ "\"of_order_id\": 4713", "\"of_order\": 4713", "of_order_id" },
+		{ "\"dcv_method\": \"dns-txt-token\"", "\"dcv_method\": \"dns\"", "dcv_method" },
+		{ "\"dcv_method\": \"dns-txt-token\"", "\"method\": \"dns-txt-token\"", "dcv_method" },
+		{ "\"key\": \"ec P-384\"", "\"kay\": \"ec P-384\"", "key" },
+		{ "\"is_paid\": true", "\"is_free\": true", "is_paid" },
+		{ "\"is_paid\": true", "\"is_paid\": \"yes\"", "is_paid" },
+		{ "\"canceled\": true", "\"canceled\": 1", "canceled" },
+		{ "\"new_key\": true", "\"new_key\": 1", "new_key" },
+		{ "\"instant\": true", "\"instant\": 1", "instant" },
+		{ "\"targets\": \"", "\"targets\": 1, \"targetx\": \"", "targets" },
+		{ "\"revoked_at\": \"", "\"revoked_at\": \"x", "revoked_at" },
+		{ "\"order_over\": true", "\"order_over\": \"true\"", "order_over" },
+		{ "\"other_id\": 4714", "\"other_id\": \"4714\"", "other_id" },
+		{ "\"revocation\": {", "\"revocation\": 1, \"revocatiom\": {", "must be" },
+		{ "\"order_id\": 4711,\n    \"certificate_id\": 4715", "\"order_id\": 0", "order_id" },
+		{ "\"order_id\": 4711,\n    \"certificate_id\": 4715", "\"certificate_id\": 4715",
+		  "order_id" },
+		{ "\"request_id\": 4716", "\"request_id\": 4716.5", "request_id" },
+		{ "\"attempts\": 13", "\"attempts\": -13", "attempts" },
 		{ "\"job\": {", "\"job\": 1, \"jobb\": {", "job" },
 		{ "\"error\": {", "\"error\": [], \"errorr\": {", "must be" },
 		{ "\"deploy\": [", "\"deploy\": {}, \"deployy\": [", "must be" },
@@ -429,25 +525,71 @@ static void test_unknown_members_are_left_alone(void **state)
 	assert_int_equal(decode(NAME, more, strlen(more), &e), 0);
 }
 
+/* n entries of a list, each different. */
+static void add_list(struct strbuf *sb, const char *list, int n)
+{
+	strbuf_addf(sb, "{\"version\":1,\"name\":\"%s\",\"held\":false,\"%s\":[", NAME, list);
+	for (int k = 0; k < n; k++)
+		strbuf_addf(sb,
+			    "%s{\"target\":\"t%d\",\"state\":\"todo\",\"place\":\"TXT\",\"where\":\"w\","
+			    "\"name\":\"n%d\",\"value\":\"t\"}",
+			    k ? "," : "", k, k);
+	strbuf_adds(sb, "]}");
+}
+
 static void test_long_lists(void **state)
 {
-	static const char *const LISTS[] = { "deploy", "proofs" };
+	static const struct {
+		const char *list;
+		int most;
+	} ROWS[] = { { "deploy", 64 }, { "proofs", RECORD_PROOFS_MAX } };
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(LISTS); i++) {
-		_cleanup_(strbuf_done) struct strbuf sb = STRBUF_INIT(1u << 16);
+	for (size_t i = 0; i < ARRAY_SIZE(ROWS); i++) {
+		_cleanup_(strbuf_done) struct strbuf fits = STRBUF_INIT(1u << 20);
+		_cleanup_(strbuf_done) struct strbuf over = STRBUF_INIT(1u << 20);
+		_cleanup_(record_freep) struct record *r = NULL;
 		struct err e = ERR_INIT;
 
-		strbuf_addf(&sb, "{\"version\":1,\"name\":\"%s\",\"held\":false,\"%s\":[", NAME, LISTS[i]);
-		for (int k = 0; k < 65; k++)
-			strbuf_addf(&sb,
-				    "%s{\"target\":\"t%d\",\"state\":\"todo\",\"webroot\":\"w%d\",\"token\":"
-				    "\"t\"}",
-				    k ? "," : "", k, k);
-		strbuf_adds(&sb, "]}");
-		assert_int_equal(decode(NAME, strbuf_str(&sb), sb.len, &e), -EBADMSG);
+		add_list(&fits, ROWS[i].list, ROWS[i].most);
+		r = read_back(strbuf_str(&fits));
+		assert_int_equal(r->n_deploys + r->n_proofs, ROWS[i].most);
+		add_list(&over, ROWS[i].list, ROWS[i].most + 1);
+		assert_int_equal(decode(NAME, strbuf_str(&over), over.len, &e), -EBADMSG);
 		assert_non_null(strstr(e.text, "more than"));
 	}
+}
+
+/* The largest thing that a configuration can ask for: 250 names of full length, five request tokens for each, and what could
+ * not be removed so far. Whoever writes more than can be read loses the order under way. */
+static void test_the_largest_record_can_be_read(void **state)
+{
+	_cleanup_(record_freep) struct record *a = full_record(), *b = NULL;
+	_cleanup_(strbuf_done) struct strbuf names = STRBUF_INIT(1u << 20);
+	_cleanup_free_ char *text = NULL;
+	char name[254], value[65];
+
+	(void)state;
+	memset(name, 'n', sizeof(name) - 1);
+	memset(value, 'v', sizeof(value) - 1);
+	name[sizeof(name) - 1] = value[sizeof(value) - 1] = '\0';
+	for (int i = 0; i < 250; i++)
+		strbuf_addf(&names, "%s ", name);
+	free(a->cert.names);
+	free(a->job->names);
+	free(a->job->targets);
+	a->cert.names = xstrdup(strbuf_str(&names));
+	a->job->names = xstrdup(strbuf_str(&names));
+	a->job->targets = xstrdup(strbuf_str(&names));
+	while (a->n_proofs < RECORD_PROOFS_MAX) {
+		(void)snprintf(value, 6, "%05u", a->n_proofs);
+		value[5] = 'v';
+		record_add_proof(a, PROOF_TXT, "a-provider-with-a-long-name", name, value);
+	}
+	text = text_of(a);
+	assert_true(strlen(text) > 1u << 20);
+	b = read_back(text);
+	assert_int_equal(b->n_proofs, RECORD_PROOFS_MAX);
 }
 
 int main(void)
@@ -465,6 +607,7 @@ int main(void)
 		cmocka_unit_test(test_of_another_domain),
 		cmocka_unit_test(test_unknown_members_are_left_alone),
 		cmocka_unit_test(test_long_lists),
+		cmocka_unit_test(test_the_largest_record_can_be_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
