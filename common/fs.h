@@ -56,8 +56,5 @@ int fs_sync_dir(int dirfd, struct err *reterr) _must_check_;
 /* Renames durably within one directory (rename, fsync of the directory). */
 int fs_rename_dir(int dirfd, const char *from, const char *to, struct err *reterr) _must_check_;
 
-/* Removes a directory with the plain files in it (one level; a subdirectory is -ENOTEMPTY). Absent is 0. */
-int fs_remove_dir(int dirfd, const char *name, struct err *reterr) _must_check_;
-
 /* How many fsync/fdatasync calls this process made through this module; for the benchmark. */
 uint64_t fs_sync_count(void);

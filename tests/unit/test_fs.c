@@ -406,44 +406,6 @@ static void test_rename_dir(void **state)
 	assert_int_equal(fs_rename_dir(dir_fd, "none", "x", NULL), -ENOENT);
 }
 
-static void test_remove_dir(void **state)
-{
-	struct err e = ERR_INIT;
-	char name[32];
-
-	(void)state;
-	assert_int_equal(fs_remove_dir(dir_fd, "none", &e), 0);
-	assert_int_equal(fs_mkdir(dir_fd, "d", 0700, NULL), 1);
-	for (int i = 0; i < 500; i++) {
-		snprintf(name, sizeof(name), "d/file-%d", i);
-		put(name, "x");
-	}
-	put("outside", "x");
-	assert_int_equal(symlinkat("../outside", dir_fd, "d/link"), 0);
-	assert_int_equal(symlinkat("..", dir_fd, "d/dirlink"), 0);
-	assert_int_equal(fs_remove_dir(dir_fd, "d", &e), 0);
-	assert_false(exists("d"));
-	assert_true(exists("outside"));
-	assert_int_equal(fs_remove_dir(dir_fd, "outside", &e), -ENOTDIR);
-	assert_true(exists("outside"));
-}
-
-static void test_remove_dir_refuses(void **state)
-{
-	struct err e = ERR_INIT;
-
-	(void)state;
-	assert_int_equal(fs_mkdir(dir_fd, "d", 0700, NULL), 1);
-	assert_int_equal(fs_mkdir(dir_fd, "d/sub", 0700, NULL), 1);
-	put("d/file", "x");
-	assert_int_equal(fs_remove_dir(dir_fd, "d", &e), -ENOTEMPTY);
-	assert_string_equal(e.text, "remove directory d: Directory not empty");
-	assert_true(exists("d/file"));
-	assert_int_equal(symlinkat("d", dir_fd, "link"), 0);
-	assert_int_equal(fs_remove_dir(dir_fd, "link", &e), -ENOTDIR);
-	assert_true(exists("d/file"));
-}
-
 /* Nothing above leaves a descriptor open. */
 static void test_no_fd_leaks(void **state)
 {
@@ -459,8 +421,6 @@ static void test_no_fd_leaks(void **state)
 		(void)!fs_write_new(dir_fd, "a", "x", 1, 0600, NULL);
 		(void)!fs_replace(dir_fd, "a", "x", 1, 0600, NULL);
 		(void)!fs_mkdir(dir_fd, "d", 0700, NULL);
-		(void)!fs_remove_dir(dir_fd, "d", NULL);
-		(void)!fs_remove_dir(dir_fd, "a", NULL);
 	}
 	second = dup(dir_fd);
 	(void)close(second);
