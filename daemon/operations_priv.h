@@ -23,10 +23,13 @@ void operation_fault(struct operation *o, const struct outcome *outcome);
 
 /* --- locals.c: what pool threads do --- */
 
+/* Key and CSR; the key is on disk afterwards. */
 void local_prepare(struct operation *o);
 /* The lock of the webroot is held. */
 void local_publish(struct domain *d);
 /* pem: what was downloaded, or came with the answer to the order. */
 void local_check(struct operation *o, const char *pem, size_t len);
+/* The generation of what local_check() kept in the flight. */
 void local_install(struct operation *o);
+/* Silence; the thread goes on, and what it made is dropped. */
 void local_cancel(struct operation *o);

@@ -315,9 +315,8 @@ static int cc_part(struct app *a, struct config *c, struct err *reterr)
 /* All or nothing: those that took the new configuration go back when a later one cannot. */
 static int parts_reconfigure(struct app *a, struct config *c, struct err *reterr)
 {
-	static int (*const PARTS[])(struct app *a, struct config *c, struct err *reterr) = {
-		scutum_part, revoked_part, cc_part
-	};
+	static int (*const PARTS[])(struct app * a, struct config * c,
+				    struct err * reterr) = { scutum_part, revoked_part, cc_part };
 
 	for (size_t i = 0; i < ARRAY_SIZE(PARTS); i++) {
 		int rc = PARTS[i](a, c, reterr);

@@ -288,6 +288,24 @@ static void refresh(struct domain *d)
 		arm_in(d->app, 0);
 }
 
+/* What there is to do beside the issuance; what is under way looks again when it ends. */
+static int64_t duties_due_at(const struct domain *d)
+{
+	const struct record *r = d->rec;
+	const struct flight *f = d->flight;
+	int64_t at = DUE_NEVER;
+
+	if (!f || !f->deploying)
+		at = MIN(at, duty_deploy_next_at(r));
+	if (!f || !f->cleaning)
+		at = MIN(at, duty_clean_next_at(r));
+	if (!f || !f->revoking)
+		at = MIN(at, revoke_next_at(r));
+	if (!f || !f->watching)
+		at = MIN(at, watching_next_at(d));
+	return at;
+}
+
 static int64_t due_at(const struct domain *d)
 {
 	const struct record *r = d->rec;
@@ -307,15 +325,7 @@ static int64_t due_at(const struct domain *d)
 	/* While the record is being written nothing is started; the end of that looks again. */
 	if (d->flight && (d->flight->dirty || d->flight->saving))
 		return at;
-	if (!d->flight || !d->flight->deploying)
-		at = MIN(at, duty_deploy_next_at(r));
-	if (!d->flight || !d->flight->cleaning)
-		at = MIN(at, duty_clean_next_at(r));
-	if (!d->flight || !d->flight->revoking)
-		at = MIN(at, revoke_next_at(r));
-	if (!d->flight || !d->flight->watching)
-		at = MIN(at, watching_next_at(d));
-	return at;
+	return MIN(at, duties_due_at(d));
 }
 
 void runner_set_due(struct domain *d)

@@ -14,11 +14,11 @@ enum reason {
 	REASON_HELD,	  /* waits for a person */
 	REASON_NEW,	  /* there is no certificate */
 	REASON_EXPIRED,
-	REASON_REVOKED, /* the CA revoked the certificate */
-	REASON_NAMES,	/* the YAML names others than the certificate has */
-	REASON_KEY,	/* ... or another kind of key */
-	REASON_RENEWAL, /* the renewal point has passed */
-	REASON_BUDGET,	/* something is wanted, but the day's orders are spent */
+	REASON_REVOKED,	 /* the CA revoked the certificate */
+	REASON_NAMES,	 /* the YAML names others than the certificate has */
+	REASON_KEY,	 /* ... or another kind of key */
+	REASON_RENEWAL,	 /* the renewal point has passed */
+	REASON_BUDGET,	 /* something is wanted, but the day's orders are spent */
 	REASON_REVOKING, /* ... but a person is having its whole order revoked */
 	REASON_NR
 };

@@ -214,7 +214,8 @@ static void sent(struct record *rec, const struct job_env *env, const struct out
 	struct record_revocation *v = rec->revocation;
 
 	/* Refused after an attempt that nobody answered: perhaps because that one was taken. */
-	if ((o->fault == FAULT_REFUSED || o->fault == FAULT_NOT_FOUND) && v->attempts > 0 && can_be_seen(rec)) {
+	if ((o->fault == FAULT_REFUSED || o->fault == FAULT_NOT_FOUND) && v->attempts > 0 &&
+	    can_be_seen(rec)) {
 		v->sent = true;
 		try_later(rec, env, o, u);
 		return;
@@ -269,9 +270,10 @@ static void looked(struct record *rec, const struct job_env *env, const struct o
 	if (revoked || (v->sent && !can_be_seen(rec))) {
 		is_done(rec, env, u);
 	} else if (!can_be_seen(rec) || env->now - v->asked_at > LOOK_LIFE) {
-		job_report(u, REPORT_REVOKE_FAILED,
-			   "not revoked, as far as can be seen: look at order %lld in the CertCentral console",
-			   (long long)v->order_id);
+		job_report(
+			u, REPORT_REVOKE_FAILED,
+			"not revoked, as far as can be seen: look at order %lld in the CertCentral console",
+			(long long)v->order_id);
 		end(rec, u);
 	} else {
 		try_later(rec, env, o, u);

@@ -26,4 +26,5 @@ bool proof_is_needed(const struct record *rec, const struct record_proof *p);
 /* May proofs for this method be made before the order is placed (request tokens: TXT and HTTP only)? */
 bool proof_can_be_early(enum cfg_dcv_method m);
 
+/* Is it proven by records that a DNS provider writes? */
 bool proof_is_dns(enum cfg_dcv_method m);

@@ -8,8 +8,8 @@
 
 #include <errno.h>
 
-#define RECORD_TEXT_MAX	  (2u << 20)
-#define RECORD_LIST_MAX	  64
+#define RECORD_TEXT_MAX (2u << 20)
+#define RECORD_LIST_MAX 64
 
 static int get_time(const struct json *o, const char *key, int64_t *ret, struct err *reterr)
 {
