@@ -447,8 +447,6 @@ int main(void)
 		FS_TEST(test_symlinks),
 		FS_TEST(test_mkdir),
 		FS_TEST(test_rename_dir),
-		FS_TEST(test_remove_dir),
-		FS_TEST(test_remove_dir_refuses),
 		FS_TEST(test_no_fd_leaks),
 	};
 
