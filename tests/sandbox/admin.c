@@ -52,6 +52,14 @@ static struct json *certificate_json(const struct sandbox *sb, const struct cert
 	return j;
 }
 
+static struct json *emails_json(const struct order *o)
+{
+	struct json *list = NULL;
+	if (o->dcv_emails && json_parse(o->dcv_emails, strlen(o->dcv_emails), SIZE_MAX, &list, NULL) < 0)
+		return NULL;
+	return list;
+}
+
 static struct json *order_json(const struct sandbox *sb, const struct order *o)
 {
 	const struct certificate *c = o->active, *subject = orders_subject(o);
@@ -70,6 +78,10 @@ static struct json *order_json(const struct sandbox *sb, const struct order *o)
 	json_set(j, "dns_names", strings_json(c->names, NULL, c->n_names));
 	json_set_str(j, "alternative_order_id", o->alternative_order_id);
 	json_set_str(j, "dcv_method", order_dcv_word(o->dcv_method));
+	if (o->dcv_emails)
+		json_set(j, "dcv_emails", emails_json(o));
+	else
+		json_set_null(j, "dcv_emails");
 	json_set_str(j, "dcv_token", o->token);
 	json_set_time(j, "created_at", o->created_at);
 	json_set_time(j, "issued_at", c->issued_at);

@@ -326,6 +326,13 @@ static int parse_email(const struct json *j, const struct order_wish *w, struct 
 	return 0;
 }
 
+static char *json_text(const struct json *j)
+{
+	struct strbuf sb = STRBUF_INIT(SIZE_MAX);
+	json_write(j, 0, &sb);
+	return strbuf_take(&sb);
+}
+
 static int parse_dcv(const struct json *body, struct order_wish *w, struct reply *rp)
 {
 	const char *word = opt_str(body, "dcv_method");
@@ -337,6 +344,7 @@ static int parse_dcv(const struct json *body, struct order_wish *w, struct reply
 	for (size_t i = 0; i < json_arr_len(emails); i++)
 		if (parse_email(json_arr_at(emails, i), w, rp) < 0)
 			return -1;
+	w->dcv_emails = emails ? json_text(emails) : NULL;
 	return order_check_method(w->dcv_method, w->names, w->n_names, rp);
 }
 
@@ -409,6 +417,7 @@ void order_wish_done(struct order_wish *w)
 	csr_free(w->csr);
 	free(w->alternative_order_id);
 	free(w->payment_method);
+	free(w->dcv_emails);
 	free(w->comments);
 	free(w->auth_key_id);
 	*w = (struct order_wish){ 0 };

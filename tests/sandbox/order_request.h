@@ -12,6 +12,7 @@ struct order_wish {
 	struct csr *csr;
 	char *alternative_order_id;
 	char *payment_method;
+	char *dcv_emails; /* the list as JSON, NULL = not said */
 	char *comments;
 	char *auth_key_id; /* NULL = not said */
 	bool use_auth_key_said;

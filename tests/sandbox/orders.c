@@ -145,6 +145,7 @@ static struct order *add_order(struct sandbox *sb, const char *product, struct o
 		.product = product,
 		.alternative_order_id = TAKE_PTR(w->alternative_order_id),
 		.payment_method = TAKE_PTR(w->payment_method),
+		.dcv_emails = TAKE_PTR(w->dcv_emails),
 		.dcv_method = w->dcv_method,
 		.order_days = w->order_days,
 		.order_until = w->order_until,

@@ -100,6 +100,7 @@ static void order_free(struct order *o)
 {
 	free(o->alternative_order_id);
 	free(o->payment_method);
+	free(o->dcv_emails);
 	free(o->certificates);
 	free(o->approvals);
 	free(o);

@@ -96,6 +96,7 @@ struct order {
 	char status[SBX_STATUS_MAX];
 	char *alternative_order_id; /* NULL = none */
 	char *payment_method;	    /* NULL = not said */
+	char *dcv_emails;	    /* the list as JSON, NULL = not said */
 	enum dcv_method dcv_method;
 	struct certificate
 		*active; /* what CertCentral calls the primary: the order's latest issued, or the first */
