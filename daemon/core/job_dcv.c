@@ -8,16 +8,25 @@
 /* Our own look fails this often before the CA is asked all the same: it delays, it never blocks. */
 #define LOOKS_BEFORE_ASKING 5
 
+/* Who has to click what. The lists are cut where a person would stop reading. */
+static char *click_text(const struct job_ctx *c)
+{
+	const struct cfg_dcv *dcv = &c->env->spec->dcv;
+	_cleanup_free_ char *who = record_join_names(dcv->emails, dcv->n_emails);
+
+	return xasprintf(
+		"the CA has sent mail to %.150s: somebody there has to follow the link in it for %.150s", who,
+		c->job->names);
+}
+
 /* Nothing is published: the CA has written to somebody, and that one's click is awaited. */
 void job_wait_for_click(struct job_ctx *c)
 {
+	_cleanup_free_ char *text = click_text(c);
+
 	if (!c->rec->error.code || strcmp(c->rec->error.code, "waits_for_email") != 0)
-		job_report(c->u, REPORT_EMAIL,
-			   "order %lld: the CA has sent mail, somebody has to follow the link in it",
-			   (long long)c->job->order_id);
-	record_set_error(c->rec, c->env->now, "waits_for_email",
-			 "the CA has sent mail to the addresses of dcv.emails: somebody has to follow the "
-			 "link in it, for each name");
+		job_report(c->u, REPORT_EMAIL, "order %lld: %s", (long long)c->job->order_id, text);
+	record_set_error(c->rec, c->env->now, "waits_for_email", text);
 	c->u->persist = true;
 }
 
