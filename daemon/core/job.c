@@ -222,6 +222,30 @@ enum job_op job_next_op(const struct job_ctx *c)
 	return PHASES[j->phase].op;
 }
 
+static void warn_of_lost_names(struct job_ctx *c)
+{
+	const struct record_job *j = c->job;
+
+	if (j->kind == JOB_REISSUE && !record_names_are_among(c->rec->cert.names, j->names))
+		job_report(
+			c->u, REPORT_NAMES_LOST,
+			"the present certificate has names that this one does not have: 48 to 72 hours after "
+			"the reissue DigiCert revokes the earlier certificates of order %lld",
+			(long long)j->of_order_id);
+}
+
+/* An order names its method; a reissue cannot, and has that of its order until the CA is told another one. */
+static enum cfg_dcv_method method_at_ca(const struct job_ctx *c)
+{
+	const char *word = c->rec->cert.method;
+
+	for (unsigned i = 0; c->job->kind == JOB_REISSUE && word && i < CFG_DCV_NR; i++) {
+		if (strcmp(word, cfg_dcv_method_name((enum cfg_dcv_method)i)) == 0)
+			return (enum cfg_dcv_method)i;
+	}
+	return c->env->spec->dcv.method;
+}
+
 /* What is wanted now, as far as the configuration says it. */
 static void take_spec(struct job_ctx *c)
 {
@@ -233,7 +257,7 @@ static void take_spec(struct job_ctx *c)
 	j->names = job_names(spec);
 	job_set_str(&j->key, record_key_text(&spec->key, key));
 	j->spec_hash = spec->spec_hash;
-	j->method = spec->dcv.method;
+	j->method = method_at_ca(c);
 	j->instant = j->kind == JOB_ORDER && c->env->instant && proof_can_be_early(spec->dcv.method);
 	j->is_paid = j->kind == JOB_ORDER || !record_names_are_among(j->names, c->rec->cert.names);
 	j->published = false;
@@ -252,6 +276,7 @@ static void start_over(struct job_ctx *c)
 	job_set_str(&j->csr, NULL);
 	job_set_str(&j->reference, c->env->fresh_reference);
 	take_spec(c);
+	warn_of_lost_names(c);
 	j->posts = 0;
 	c->u->persist = true;
 	if (j->phase != PHASE_PREPARE)
@@ -391,12 +416,7 @@ static void on_start(struct job_ctx *c)
 	record_set_error(c->rec, c->env->now, NULL, NULL);
 	job_report(c->u, REPORT_STARTED, "a certificate for %s is wanted (%s): generation %04u", j->names,
 		   record_kind_word(j->kind), j->generation);
-	if (j->kind == JOB_REISSUE && !record_names_are_among(c->rec->cert.names, j->names))
-		job_report(
-			c->u, REPORT_NAMES_LOST,
-			"the present certificate has names that this one does not have: 48 to 72 hours after "
-			"the reissue DigiCert revokes the earlier certificates of order %lld",
-			(long long)j->of_order_id);
+	warn_of_lost_names(c);
 	job_begin(c);
 }
 
@@ -455,6 +475,10 @@ static void on_hint(struct job_ctx *c)
 	if (j->issued && c->ev->order_state == ORDER_ISSUED && c->ev->certificate_id != 0 &&
 	    c->ev->certificate_id == j->certificate_id)
 		return;
+	/* Nor is that the order to be reissued was issued before. */
+	if (j->kind == JOB_REISSUE && c->ev->order_state == ORDER_ISSUED && c->ev->certificate_id != 0 &&
+	    c->ev->certificate_id == c->rec->cert.certificate_id)
+		return;
 	if (j->phase == PHASE_WAIT)
 		job_begin(c);
 	else
@@ -492,6 +516,7 @@ static void on_leave(struct job_ctx *c)
 	if (c->job->yielded || c->rec->n_proofs == 0)
 		return;
 	c->job->yielded = true;
+	c->job->published = false;
 	c->u->persist = true;
 }
 

@@ -25,6 +25,7 @@ static void adopt_order(struct job_ctx *c)
 		j->looks = 0;
 	}
 	j->instant = false;
+	j->absents = 0; /* of the reference; what is counted from here on is something else */
 	record_set_error(c->rec, c->env->now, NULL, NULL);
 	c->u->persist = true;
 }
@@ -89,8 +90,11 @@ static void not_taken(struct job_ctx *c)
 {
 	struct record_job *j = c->job;
 
-	record_drop_paid(c->rec, j->submitted_at);
-	c->u->refund_at = j->submitted_at;
+	/* One that was free of charge has no entry: that of the same second is somebody else's. */
+	if (j->is_paid) {
+		record_drop_paid(c->rec, j->submitted_at);
+		c->u->refund_at = j->submitted_at;
+	}
 	j->submitted_at = 0;
 	j->posts--;
 }
@@ -112,6 +116,21 @@ static void ask_first(struct job_ctx *c)
 	job_go(c, PHASE_RESOLVE);
 }
 
+/* The CA does not accept the old order as the one to be renewed (renewed already, another account, too old). */
+static bool is_about_renewal(const struct job_ctx *c, const struct outcome *o)
+{
+	return c->job->kind == JOB_ORDER && c->job->of_order_id != 0 &&
+	       (strstr(o->code, "renewal") || strstr(o->message, "renewal_of_order_id"));
+}
+
+/* It was not taken. A certificate that runs out is worse than an order that does not name its predecessor. */
+static void order_afresh(struct job_ctx *c, const struct outcome *o)
+{
+	c->job->of_order_id = 0;
+	job_report(c->u, REPORT_RETRY, "submit: %s; ordering without naming the old order", o->message);
+	job_begin(c);
+}
+
 static void submit_fault(struct job_ctx *c, const struct outcome *o)
 {
 	switch (o->fault) {
@@ -124,7 +143,10 @@ static void submit_fault(struct job_ctx *c, const struct outcome *o)
 		break;
 	case FAULT_REFUSED:
 		not_taken(c);
-		job_give_up(c, o->code, o->message);
+		if (is_about_renewal(c, o))
+			order_afresh(c, o);
+		else
+			job_give_up(c, o->code, o->message);
 		break;
 	case FAULT_NOT_FOUND:
 		if (c->job->kind == JOB_ORDER) {
@@ -442,6 +464,7 @@ static void on_install(struct job_ctx *c)
 	job_set_str(&cert->serial, in->serial);
 	job_set_str(&cert->names, c->job->names);
 	job_set_str(&cert->key, c->job->key);
+	job_set_str(&cert->method, cfg_dcv_method_name(c->job->method));
 	job_set_str(&cert->revoked_for, NULL);
 	cert->order_valid_until = plan_end(c);
 	cert->replaces_revoked = cert->revoked_at != 0;

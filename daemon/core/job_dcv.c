@@ -49,12 +49,18 @@ void job_on_token(struct job_ctx *c)
 	job_begin(c);
 }
 
+/* It was told again only because an answer was lost: that this is refused means that there is nothing to change. */
+static bool has_it_already(const struct job_ctx *c)
+{
+	return c->ev->outcome->fault == FAULT_REFUSED && c->job->method == c->env->spec->dcv.method;
+}
+
 /* The configuration wants another method than the order was placed with. */
 void job_on_method(struct job_ctx *c)
 {
 	struct record_job *j = c->job;
 
-	if (c->ev->kind == EV_FAULT) {
+	if (c->ev->kind == EV_FAULT && !has_it_already(c)) {
 		job_question_fault(c);
 		return;
 	}
@@ -92,6 +98,7 @@ void job_on_targets(struct job_ctx *c)
 void job_on_publish(struct job_ctx *c)
 {
 	if (c->ev->kind == EV_FAULT) {
+		job_set_str(&c->job->targets, NULL); /* perhaps the delegation led to the wrong place, and is mended */
 		job_retry(c, c->ev->outcome);
 		return;
 	}

@@ -345,10 +345,36 @@ static void test_absence_with_a_clock_that_goes_back(void **state)
 	}
 }
 
+/* The old order is not accepted as the one to be renewed: a new one is ordered all the same, once. */
+static void test_refused_as_a_renewal(void **state)
+{
+	struct outcome o = { .fault = FAULT_REFUSED, .code = "invalid_renewal", .message = "words" };
+	_cleanup_(record_freep) struct record *r = record_in(PHASE_SUBMIT);
+	struct job_update u;
+
+	(void)state;
+	r->job->of_order_id = 55;
+	u = step(r, (struct job_event){ .kind = EV_FAULT, .op = OP_SUBMIT, .outcome = &o });
+	assert_int_equal(u.start, OP_SUBMIT);
+	assert_true(u.persist);
+	assert_int_equal(r->job->of_order_id, 0);
+	/* The refused post is given back, the new one entered. */
+	assert_int_equal(u.refund_at, T0 - 400);
+	assert_int_equal(u.spend_at, T0);
+	assert_int_equal(r->n_paid, 1);
+	assert_int_equal(r->paid_at[0], T0);
+	assert_int_equal(r->job->posts, 1);
+	u = step(r, (struct job_event){ .kind = EV_FAULT, .op = OP_SUBMIT, .outcome = &o });
+	assert_true(r->held);
+	assert_null(r->job);
+	assert_int_equal(r->n_paid, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_faults),
+		cmocka_unit_test(test_refused_as_a_renewal),
 		cmocka_unit_test(test_money_of_a_failed_post),
 		cmocka_unit_test(test_pauses_grow_and_are_capped),
 		cmocka_unit_test(test_the_longer_pause_counts),
