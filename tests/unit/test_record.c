@@ -26,6 +26,7 @@ static void test_new_is_empty(void **state)
 	assert_int_equal(r->n_deploys + r->n_proofs + r->n_paid, 0);
 	record_free(NULL);
 	record_job_free(NULL);
+	record_revocation_free(NULL);
 }
 
 static void test_names_and_words(void **state)
@@ -42,6 +43,34 @@ static void test_names_and_words(void **state)
 	assert_string_equal(record_deploy_word(DEPLOY_TODO), "todo");
 	assert_string_equal(record_deploy_word(DEPLOY_DONE), "done");
 	assert_string_equal(record_deploy_word(DEPLOY_FAILED), "failed");
+}
+
+static void test_words_of_kinds_and_places(void **state)
+{
+	char buf[RECORD_KEY_MAX];
+
+	(void)state;
+	assert_string_equal(record_kind_word(JOB_ORDER), "order");
+	assert_string_equal(record_kind_word(JOB_REISSUE), "reissue");
+	assert_string_equal(record_place_word(PROOF_WEBROOT), "webroot");
+	assert_string_equal(record_place_word(PROOF_TXT), "TXT");
+	assert_string_equal(record_place_word(PROOF_CNAME), "CNAME");
+	assert_string_equal(record_key_text(&(struct cfg_key){ .type = CFG_KEY_RSA, .bits = 8192 }, buf),
+			    "rsa 8192");
+	assert_string_equal(record_key_text(&(struct cfg_key){ .type = CFG_KEY_EC_P256 }, buf), "ec P-256");
+	assert_string_equal(record_key_text(&(struct cfg_key){ .type = CFG_KEY_EC_P384 }, buf), "ec P-384");
+}
+
+static void test_names_among(void **state)
+{
+	(void)state;
+	assert_true(record_names_are_among("a.example", "b.example a.example"));
+	assert_true(record_names_are_among("a.example b.example", "b.example a.example"));
+	assert_false(record_names_are_among("a.example c.example", "b.example a.example"));
+	assert_false(record_names_are_among("a.example", "aa.example a.example.jp"));
+	assert_false(record_names_are_among("a.example", NULL));
+	assert_true(record_names_are_among("", "a.example"));
+	assert_true(record_names_are_among(NULL, NULL));
 }
 
 static void test_error_counts_while_it_stays_the_same(void **state)
@@ -121,6 +150,37 @@ static void test_ledger_takes_back(void **state)
 	assert_int_equal(r->paid_at[0], T0 + 9);
 }
 
+/* Another in place, name or value is another. */
+static void test_proofs_in_dns(void **state)
+{
+	_cleanup_(record_freep) struct record *r = record_new("a.example");
+	struct record_proof copy = { 0 };
+
+	(void)state;
+	record_add_proof(r, PROOF_WEBROOT, "p", NULL, "t");
+	record_add_proof(r, PROOF_TXT, "p", "n", "t");
+	record_add_proof(r, PROOF_CNAME, "p", "n", "t");
+	record_add_proof(r, PROOF_TXT, "p", "n2", "t");
+	record_add_proof(r, PROOF_TXT, "p", "n", "t2");
+	record_add_proof(r, PROOF_TXT, "p2", "n", "t");
+	assert_int_equal(r->n_proofs, 6);
+	for (uint32_t i = 0; i < 6; i++) {
+		assert_false(r->proofs[i].again);
+		assert_int_equal(record_find_proof(r, &r->proofs[i]), i);
+	}
+	record_add_proof(r, PROOF_TXT, "p", "n", "t");
+	assert_int_equal(r->n_proofs, 6);
+	for (uint32_t i = 0; i < 6; i++)
+		assert_int_equal(r->proofs[i].again, i == 1);
+	record_proof_copy(&r->proofs[1], &copy);
+	assert_false(copy.again);
+	record_drop_proof(r, 1);
+	assert_int_equal(record_find_proof(r, &copy), UINT32_MAX);
+	record_proof_done(&copy);
+	assert_null(copy.where);
+	record_proof_done(&copy);
+}
+
 static void test_proofs(void **state)
 {
 	_cleanup_(record_freep) struct record *r = record_new("a.example");
@@ -153,6 +213,9 @@ int main(void)
 		cmocka_unit_test(test_ledger_keeps_a_day),
 		cmocka_unit_test(test_ledger_takes_back),
 		cmocka_unit_test(test_proofs),
+		cmocka_unit_test(test_proofs_in_dns),
+		cmocka_unit_test(test_words_of_kinds_and_places),
+		cmocka_unit_test(test_names_among),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
