@@ -130,6 +130,9 @@ static void cancel_here(struct control_request *rq, struct domain *d)
 
 	interrupt(d);
 	runner_event(d, &(struct job_event){ .kind = EV_CANCEL });
+	/* It ends with the answer to what is under way, and that answer was called off. */
+	if (d->rec->job)
+		runner_event(d, &(struct job_event){ .kind = EV_RESTART });
 	json_set_str(o, "name", d->rec->name);
 	json_set_null(o, "order_id");
 	json_set_str(o, "result", "canceled");
