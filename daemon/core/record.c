@@ -104,6 +104,7 @@ void record_free(struct record *r)
 	free(r->cert.serial);
 	free(r->cert.names);
 	free(r->cert.key);
+	free(r->cert.method);
 	free(r->cert.revoked_for);
 	free(r->error.code);
 	free(r->error.message);

@@ -85,8 +85,9 @@ struct record_cert {
 	int64_t order_id;
 	int64_t certificate_id;
 	char *serial;
-	char *names; /* blank separated */
-	char *key;   /* kind of key; NULL: not known */
+	char *names;  /* blank separated */
+	char *key;    /* kind of key; NULL: not known */
+	char *method; /* of proof, as the CA was told for its order: a reissue names none; NULL: not known */
 	int64_t not_before;
 	int64_t not_after;
 	int64_t order_valid_until; /* end of the paid plan; 0: unknown */

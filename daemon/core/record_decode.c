@@ -74,6 +74,7 @@ static int decode_cert(const struct json *o, struct record_cert *c, struct err *
 		{ "serial", JSON_WANT_STR, offsetof(struct record_cert, serial), JSON_REQUIRED },
 		{ "names", JSON_WANT_STR, offsetof(struct record_cert, names), JSON_REQUIRED },
 		{ "key", JSON_WANT_STR, offsetof(struct record_cert, key), 0 },
+		{ "dcv_method", JSON_WANT_STR, offsetof(struct record_cert, method), 0 },
 		{ "revoked_for", JSON_WANT_STR, offsetof(struct record_cert, revoked_for), 0 },
 		{ "order_over", JSON_WANT_BOOL, offsetof(struct record_cert, order_over), 0 },
 		{ "replaces_revoked", JSON_WANT_BOOL, offsetof(struct record_cert, replaces_revoked), 0 },

@@ -19,6 +19,7 @@ static struct json *encode_cert(const struct record_cert *c)
 	json_set_time(o, "order_valid_until", c->order_valid_until);
 	json_set_time(o, "installed_at", c->installed_at);
 	json_set_str(o, "key", c->key);
+	json_set_str(o, "dcv_method", c->method);
 	if (c->revoked_at) {
 		json_set_time(o, "revoked_at", c->revoked_at);
 		json_set_str(o, "revoked_for", c->revoked_for);
