@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* dvcertctl: one question to the daemon, one answer on stdout. What went wrong goes to stderr, and the exit code tells
  * scripts (sysexits.h). Decides nothing: the daemon does. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -8,12 +9,14 @@
 
 #include "common/clock.h"
 #include "common/json.h"
+#include "common/mem.h"
 #include "config/load.h"
 #include "daemon/ctl/args.h"
 #include "daemon/ctl/client.h"
+#include "daemon/ctl/duplicate.h"
 #include "daemon/ctl/render.h"
 
-enum { EXIT_CODE_FAILED = 1, EXIT_CODE_USAGE = 64 };
+enum { EXIT_CODE_FAILED = 1, EXIT_CODE_USAGE = 64, EXIT_CODE_AGAIN = 75, EXIT_CODE_DENIED = 77 };
 
 #define ANSWER_TIMEOUT_MS 60000 /* a reload of a large configuration is the slowest */
 #define OUTPUT_MAX	  (256u << 20)
@@ -71,43 +74,102 @@ static int refused(const struct ctl_args *a, const struct json *answer)
 	return print(&out, (int)code);
 }
 
-static int show_answer(const struct ctl_args *a, const char *text, size_t len)
+/* A question to the daemon whose answer is kept: 0, or the exit code after it was told what went wrong. */
+static int ask(const struct ctl_args *a, const char *csr, struct json **ret)
 {
-	_cleanup_(strbuf_done) struct strbuf out = STRBUF_INIT(OUTPUT_MAX);
+	_cleanup_free_ char *default_socket = a->socket ? NULL : config_default_socket();
+	_cleanup_(strbuf_done) struct strbuf request = STRBUF_INIT(REQUEST_MAX);
 	_cleanup_(json_freep) struct json *answer = NULL;
+	_cleanup_free_ char *text = NULL;
+	size_t len = 0;
 	struct err e = ERR_INIT;
-	bool ok = false;
+	bool ok = false, waits = a->verb->options & CTL_TIMEOUT;
+	int64_t timeout_ms = ANSWER_TIMEOUT_MS + (waits ? a->timeout * 1000 : 0);
+	ctl_args_request(a, csr, &request);
+	if (!strbuf_ok(&request))
+		return fail(a, EXIT_CODE_USAGE, "too much for one request (64 KiB)");
+	int r = client_call(a->socket ? a->socket : default_socket, strbuf_str(&request), timeout_ms, &text,
+			    &len, &e);
+	if (r < 0)
+		return fail(a, client_exit_code(r), e.text);
 	if (json_parse(text, len, CLIENT_ANSWER_MAX, &answer, &e) < 0) {
 		err_prefix(&e, "dvcertd's answer");
 		return fail(a, EXIT_CODE_FAILED, e.text);
 	}
 	if (json_get_bool(answer, "ok", &ok) != 1 || !ok)
 		return refused(a, answer);
+	*ret = TAKE_PTR(answer);
+	return 0;
+}
+
+static int show_answer(const struct ctl_args *a, const struct json *answer, const char *more)
+{
+	_cleanup_(strbuf_done) struct strbuf out = STRBUF_INIT(OUTPUT_MAX);
 	if (a->json) {
 		render_json(answer, &out);
 	} else {
 		struct render_options o = look_of_stdout();
 		a->verb->render(answer, &o, &out);
+		strbuf_adds(&out, more);
 	}
 	return print(&out, a->verb->exit_code ? a->verb->exit_code(answer) : 0);
 }
 
 static int run(const struct ctl_args *a)
 {
-	_cleanup_free_ char *default_socket = a->socket ? NULL : config_default_socket();
-	_cleanup_(strbuf_done) struct strbuf request = STRBUF_INIT(REQUEST_MAX);
-	_cleanup_free_ char *text = NULL;
-	size_t len = 0;
+	_cleanup_(json_freep) struct json *answer = NULL;
+	int code = ask(a, NULL, &answer);
+	return code ? code : show_answer(a, answer, "");
+}
+
+/* --- duplicate: the only verb that does something here --- */
+
+static int code_of_files(int r)
+{
+	switch (r) {
+	case -EINVAL:
+	case -EBADMSG: return EXIT_CODE_USAGE;
+	case -EBUSY: return EXIT_CODE_AGAIN;
+	case -EACCES:
+	case -EPERM:
+	case -EROFS: return EXIT_CODE_DENIED;
+	default: return EXIT_CODE_FAILED;
+	}
+}
+
+/* What kind of key the domain has, and its names. */
+static int ask_domain(const struct ctl_args *a, struct json **ret)
+{
+	struct ctl_args show = *a;
+	for (show.verb = ctl_verbs; strcmp(show.verb->name, "show") != 0;)
+		show.verb++;
+	return ask(&show, NULL, ret);
+}
+
+static int run_duplicate(const struct ctl_args *a)
+{
+	_cleanup_(duplicate_done) struct duplicate d = { .dir_fd = -1 };
+	_cleanup_(json_freep) struct json *domain = NULL, *answer = NULL;
+	_cleanup_free_ char *files = NULL;
 	struct err e = ERR_INIT;
-	int64_t timeout_ms = ANSWER_TIMEOUT_MS + (a->verb->has_timeout ? a->timeout * 1000 : 0);
-	ctl_args_request(a, &request);
-	if (!strbuf_ok(&request))
-		return fail(a, EXIT_CODE_USAGE, "too many names for one request (64 KiB)");
-	int r = client_call(a->socket ? a->socket : default_socket, strbuf_str(&request), timeout_ms, &text,
-			    &len, &e);
+	const char *result = NULL;
+	int code = ask_domain(a, &domain);
+	if (code)
+		return code;
+	int r = duplicate_begin(a->out_dir, a->csr_file, json_get(domain, "domain"), &d, &e);
 	if (r < 0)
-		return fail(a, client_exit_code(r), e.text);
-	return show_answer(a, text, len);
+		return fail(a, code_of_files(r), e.text);
+	code = ask(a, d.csr, &answer);
+	if (code)
+		return code;
+	if (json_get_str(answer, "result", &result) != 1 || strcmp(result, "issued") != 0)
+		return show_answer(a, answer, "");
+	r = duplicate_finish(&d, answer, &e);
+	if (r < 0)
+		return fail(a, code_of_files(r), e.text);
+	files = xasprintf("  in %s: %srequest.csr cert.pem chain.pem fullchain.pem\n", d.dir,
+			  a->csr_file ? "" : "privkey.pem ");
+	return show_answer(a, answer, files);
 }
 
 int main(int argc, char **argv)
@@ -119,7 +181,7 @@ int main(int argc, char **argv)
 		return EXIT_CODE_USAGE;
 	}
 	if (a.action == CTL_RUN)
-		return run(&a);
+		return strcmp(a.verb->name, "duplicate") == 0 ? run_duplicate(&a) : run(&a);
 	_cleanup_(strbuf_done) struct strbuf out = STRBUF_INIT(OUTPUT_MAX);
 	if (a.action == CTL_HELP)
 		ctl_args_help(&out);

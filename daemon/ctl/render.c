@@ -8,87 +8,7 @@
 #include "common/mem.h"
 #include "common/str.h"
 #include "common/timefmt.h"
-
-#define CELL_MAX 8192u
-
-/* ---- reading ---- */
-
-static const char *text_of(const struct json *j, const char *key, const char *otherwise)
-{
-	const char *s = NULL;
-	return json_get_str(j, key, &s) == 1 ? s : otherwise;
-}
-
-static int64_t number_of(const struct json *j, const char *key)
-{
-	int64_t n = 0;
-	return json_get_i64(j, key, &n) == 1 ? n : 0;
-}
-
-static const struct json *list_of(const struct json *j, const char *key)
-{
-	const struct json *l = NULL;
-	return json_get_arr(j, key, &l) == 1 ? l : NULL;
-}
-
-static int64_t time_of(const struct json *j, const char *key)
-{
-	int64_t at = 0;
-	const char *s = text_of(j, key, NULL);
-	return s && timefmt_parse_rfc3339(s, &at) == 0 ? at : 0;
-}
-
-/* ---- writing ---- */
-
-static void add_escaped(struct strbuf *sb, const char *s)
-{
-	size_t len = MIN(strlen(s), CELL_MAX), out_len = 4 * len + 1;
-	_cleanup_free_ char *out = xmalloc(out_len);
-	strbuf_adds(sb, str_escape(s, len, out, out_len));
-}
-
-/* "in 3h 2m", "2d 1h ago", "now"; "-" for no time at all. */
-static void add_relative(struct strbuf *sb, int64_t at, int64_t now)
-{
-	char buf[STR_DURATION_MAX];
-	if (at == 0)
-		strbuf_adds(sb, "-");
-	else if (at == now)
-		strbuf_adds(sb, "now");
-	else if (at > now)
-		strbuf_addf(sb, "in %s", str_format_duration_human(at - now, buf));
-	else
-		strbuf_addf(sb, "%s ago", str_format_duration_human(now - at, buf));
-}
-
-/* A value of any type on one line: strings bare, lists of them with blanks between, the rest as JSON. */
-static void add_value(struct strbuf *sb, const struct json *v)
-{
-	if (json_str(v)) {
-		add_escaped(sb, json_str(v));
-	} else if (json_type(v) == JSON_ARRAY) {
-		for (size_t i = 0; i < json_arr_len(v); i++) {
-			strbuf_adds(sb, i ? " " : "");
-			add_value(sb, json_arr_at(v, i));
-		}
-	} else if (json_type(v) == JSON_NULL) {
-		strbuf_adds(sb, "-");
-	} else {
-		_cleanup_(strbuf_done) struct strbuf text = STRBUF_INIT(CELL_MAX);
-		json_write(v, 0, &text);
-		add_escaped(sb, strbuf_str(&text));
-	}
-}
-
-/* "code: message" of an error object; nothing for null. */
-static void add_error(struct strbuf *sb, const struct json *error)
-{
-	const char *code = text_of(error, "code", ""), *message = text_of(error, "message", "");
-	add_escaped(sb, code);
-	if (*code && *message)
-		strbuf_adds(sb, ": ");
-	add_escaped(sb, message);
-}
+#include "daemon/ctl/render_priv.h"
 
 /* ---- states ---- */
 
@@ -137,14 +57,14 @@ static char *cell_next(const struct json *d, int64_t now)
 {
 	_cleanup_(strbuf_done) struct strbuf sb = STRBUF_INIT(5 * CELL_MAX);
 	const struct json *next = json_get(d, "next");
-	const char *phase = text_of(d, "phase", NULL), *action = text_of(next, "action", NULL);
-	int64_t at = time_of(next, "at");
+	const char *phase = render_text_of(d, "phase", NULL), *action = render_text_of(next, "action", NULL);
+	int64_t at = render_time_of(next, "at");
 	if (action && strcmp(action, "none") == 0)
 		action = "-";
-	add_escaped(&sb, action ? action : phase ? phase : at ? "" : "-");
+	render_escaped(&sb, action ? action : phase ? phase : at ? "" : "-");
 	if (at) {
 		strbuf_adds(&sb, sb.len ? " " : "");
-		add_relative(&sb, at, now);
+		render_relative(&sb, at, now);
 	}
 	return strbuf_take(&sb);
 }
@@ -152,18 +72,18 @@ static char *cell_next(const struct json *d, int64_t now)
 static char *cell_problem(const struct json *d)
 {
 	_cleanup_(strbuf_done) struct strbuf sb = STRBUF_INIT(9 * CELL_MAX);
-	add_error(&sb, json_get(d, "error"));
-	int64_t attempts = number_of(json_get(d, "error"), "attempts");
+	render_error(&sb, json_get(d, "error"));
+	int64_t attempts = render_number_of(json_get(d, "error"), "attempts");
 	if (sb.len && attempts > 1)
 		strbuf_addf(&sb, " (%lld attempts)", (long long)attempts);
-	const struct json *targets = list_of(d, "deploy");
+	const struct json *targets = render_list_of(d, "deploy");
 	for (size_t i = 0; i < json_arr_len(targets) && !sb.len; i++) {
-		const char *error = text_of(json_arr_at(targets, i), "error", NULL);
+		const char *error = render_text_of(json_arr_at(targets, i), "error", NULL);
 		if (!error)
 			continue;
-		add_escaped(&sb, text_of(json_arr_at(targets, i), "target", "-"));
+		render_escaped(&sb, render_text_of(json_arr_at(targets, i), "target", "-"));
 		strbuf_adds(&sb, ": ");
-		add_escaped(&sb, error);
+		render_escaped(&sb, error);
 	}
 	return strbuf_take(&sb);
 }
@@ -171,24 +91,24 @@ static char *cell_problem(const struct json *d)
 static char *cell_text(const char *s)
 {
 	_cleanup_(strbuf_done) struct strbuf sb = STRBUF_INIT(4 * CELL_MAX);
-	add_escaped(&sb, s);
+	render_escaped(&sb, s);
 	return strbuf_take(&sb);
 }
 
 static char *cell_time(int64_t at, int64_t now)
 {
 	_cleanup_(strbuf_done) struct strbuf sb = STRBUF_INIT(64);
-	add_relative(&sb, at, now);
+	render_relative(&sb, at, now);
 	return strbuf_take(&sb);
 }
 
 static void row_init(struct row *row, const struct json *d, int64_t now)
 {
-	const char *state = text_of(d, "state", "-");
+	const char *state = render_text_of(d, "state", "-");
 	row->rank = state_rank(state);
-	row->expires = time_of(d, "not_after");
+	row->expires = render_time_of(d, "not_after");
 	row->state = xstrdup(state);
-	row->cell[COL_NAME] = cell_text(text_of(d, "name", "-"));
+	row->cell[COL_NAME] = cell_text(render_text_of(d, "name", "-"));
 	row->cell[COL_STATE] = cell_text(state);
 	row->cell[COL_NEXT] = cell_next(d, now);
 	row->cell[COL_EXPIRES] = cell_time(row->expires, now);
@@ -278,7 +198,7 @@ static void add_counts(struct strbuf *sb, const struct row *rows, size_t n_rows)
 
 void render_status(const struct json *answer, const struct render_options *o, struct strbuf *sb)
 {
-	const struct json *domains = list_of(answer, "domains");
+	const struct json *domains = render_list_of(answer, "domains");
 	size_t n_rows = json_arr_len(domains), width[COL_NR] = { 0 };
 	_cleanup_free_ struct row *rows = xcalloc(n_rows + 1, sizeof(*rows));
 	for (size_t c = 0; c < COL_NR; c++)
@@ -318,9 +238,9 @@ static void add_time_fact(struct strbuf *sb, const char *label, const char *what
 	if (at == 0)
 		return;
 	add_label(sb, label);
-	add_escaped(sb, what);
+	render_escaped(sb, what);
 	strbuf_addf(sb, "%s%s (", *what ? " " : "", timefmt_rfc3339(at, buf));
-	add_relative(sb, at, now);
+	render_relative(sb, at, now);
 	strbuf_adds(sb, ")\n");
 }
 
@@ -329,7 +249,7 @@ static int add_file(const char *key, const struct json *val, void *arg)
 	struct strbuf *sb = arg;
 	add_label(sb, "");
 	strbuf_addf(sb, "%-9s  ", key);
-	add_value(sb, val);
+	render_value(sb, val);
 	strbuf_addc(sb, '\n');
 	return 0;
 }
@@ -339,21 +259,21 @@ static void add_targets(struct strbuf *sb, const struct json *targets, int64_t n
 	for (size_t i = 0; i < json_arr_len(targets); i++) {
 		const struct json *t = json_arr_at(targets, i);
 		add_label(sb, i == 0 ? "deploy" : "");
-		add_escaped(sb, text_of(t, "target", "-"));
+		render_escaped(sb, render_text_of(t, "target", "-"));
 		strbuf_adds(sb, "  ");
-		add_escaped(sb, text_of(t, "state", "-"));
-		if (time_of(t, "at")) {
+		render_escaped(sb, render_text_of(t, "state", "-"));
+		if (render_time_of(t, "at")) {
 			strbuf_adds(sb, "  ");
-			add_relative(sb, time_of(t, "at"), now);
+			render_relative(sb, render_time_of(t, "at"), now);
 		}
-		if (number_of(t, "attempts") > 1)
-			strbuf_addf(sb, "  (%lld attempts)", (long long)number_of(t, "attempts"));
+		if (render_number_of(t, "attempts") > 1)
+			strbuf_addf(sb, "  (%lld attempts)", (long long)render_number_of(t, "attempts"));
 		if (json_type(json_get(t, "error")) != JSON_NULL) {
 			strbuf_adds(sb, "  ");
 			if (json_type(json_get(t, "error")) == JSON_OBJECT)
-				add_error(sb, json_get(t, "error"));
+				render_error(sb, json_get(t, "error"));
 			else
-				add_value(sb, json_get(t, "error"));
+				render_value(sb, json_get(t, "error"));
 		}
 		strbuf_addc(sb, '\n');
 	}
@@ -381,7 +301,7 @@ static void add_facts(struct strbuf *sb, const struct json *d)
 		if (json_type(v) == JSON_NULL)
 			continue;
 		add_label(sb, facts[i].label);
-		add_value(sb, v);
+		render_value(sb, v);
 		strbuf_addc(sb, '\n');
 	}
 }
@@ -390,34 +310,34 @@ void render_show(const struct json *answer, const struct render_options *o, stru
 {
 	const struct json *d = json_get(answer, "domain"), *next = json_get(d, "next"),
 			  *error = json_get(d, "error");
-	const char *state = text_of(d, "state", "-"), *colour = o->colour ? state_colour(state) : "";
-	add_escaped(sb, text_of(d, "name", "-"));
+	const char *state = render_text_of(d, "state", "-"), *colour = o->colour ? state_colour(state) : "";
+	render_escaped(sb, render_text_of(d, "name", "-"));
 	strbuf_addf(sb, ": %s", colour);
-	add_escaped(sb, state);
+	render_escaped(sb, state);
 	strbuf_addf(sb, "%s\n", *colour ? "\033[0m" : "");
 	add_facts(sb, d);
-	add_time_fact(sb, "valid from", "", time_of(d, "not_before"), o->now);
-	add_time_fact(sb, "valid until", "", time_of(d, "not_after"), o->now);
-	add_time_fact(sb, "plan ends", "", time_of(d, "order_valid_until"), o->now);
-	add_time_fact(sb, "token expires", "", time_of(d, "dcv_token_expires_at"), o->now);
-	add_time_fact(sb, "next", text_of(next, "action", ""), time_of(next, "at"), o->now);
+	add_time_fact(sb, "valid from", "", render_time_of(d, "not_before"), o->now);
+	add_time_fact(sb, "valid until", "", render_time_of(d, "not_after"), o->now);
+	add_time_fact(sb, "plan ends", "", render_time_of(d, "order_valid_until"), o->now);
+	add_time_fact(sb, "token expires", "", render_time_of(d, "dcv_token_expires_at"), o->now);
+	add_time_fact(sb, "next", render_text_of(next, "action", ""), render_time_of(next, "at"), o->now);
 	if (json_type(json_get(d, "files")) == JSON_OBJECT) {
 		strbuf_adds(sb, "  files\n");
 		(void)json_each(json_get(d, "files"), add_file, sb);
 	}
-	add_targets(sb, list_of(d, "deploy"), o->now);
+	add_targets(sb, render_list_of(d, "deploy"), o->now);
 	if (json_type(error) == JSON_OBJECT) {
 		add_label(sb, "problem");
-		add_error(sb, error);
+		render_error(sb, error);
 		strbuf_addc(sb, '\n');
-		add_time_fact(sb, "since", "", time_of(error, "at"), o->now);
-		if (number_of(error, "attempts") > 0)
+		add_time_fact(sb, "since", "", render_time_of(error, "at"), o->now);
+		if (render_number_of(error, "attempts") > 0)
 			strbuf_addf(sb, "  %-*s  %lld\n", LABEL_WIDTH, "attempts",
-				    (long long)number_of(error, "attempts"));
+				    (long long)render_number_of(error, "attempts"));
 	}
-	for (size_t i = 0; i < json_arr_len(list_of(d, "warnings")); i++) {
+	for (size_t i = 0; i < json_arr_len(render_list_of(d, "warnings")); i++) {
 		add_label(sb, "warning");
-		add_value(sb, json_arr_at(list_of(d, "warnings"), i));
+		render_value(sb, json_arr_at(render_list_of(d, "warnings"), i));
 		strbuf_addc(sb, '\n');
 	}
 }
@@ -426,15 +346,15 @@ void render_show(const struct json *answer, const struct render_options *o, stru
 
 void render_history(const struct json *answer, const struct render_options *o, struct strbuf *sb)
 {
-	const struct json *events = list_of(answer, "history");
+	const struct json *events = render_list_of(answer, "history");
 	for (size_t i = 0; i < json_arr_len(events); i++) {
 		const struct json *e = json_arr_at(events, i);
 		char buf[TIMEFMT_MAX];
-		strbuf_addf(sb, "%s  ", timefmt_rfc3339(time_of(e, "at"), buf));
-		add_escaped(sb, text_of(e, "event", "-"));
-		if (*text_of(e, "message", "")) {
+		strbuf_addf(sb, "%s  ", timefmt_rfc3339(render_time_of(e, "at"), buf));
+		render_escaped(sb, render_text_of(e, "event", "-"));
+		if (*render_text_of(e, "message", "")) {
 			strbuf_adds(sb, "  ");
-			add_escaped(sb, text_of(e, "message", ""));
+			render_escaped(sb, render_text_of(e, "message", ""));
 		}
 		strbuf_addc(sb, '\n');
 	}
@@ -443,17 +363,18 @@ void render_history(const struct json *answer, const struct render_options *o, s
 	(void)o;
 }
 
-static void add_taken(struct strbuf *sb, const struct json *answer, const char *what)
+void render_taken(struct strbuf *sb, const struct json *answer, const char *what)
 {
-	const struct json *accepted = list_of(answer, "accepted"), *refused = list_of(answer, "refused");
+	const struct json *accepted = render_list_of(answer, "accepted"),
+			  *refused = render_list_of(answer, "refused");
 	for (size_t i = 0; i < json_arr_len(accepted); i++) {
-		add_value(sb, json_arr_at(accepted, i));
+		render_value(sb, json_arr_at(accepted, i));
 		strbuf_addf(sb, ": %s started\n", what);
 	}
 	for (size_t i = 0; i < json_arr_len(refused); i++) {
-		add_escaped(sb, text_of(json_arr_at(refused, i), "name", "-"));
+		render_escaped(sb, render_text_of(json_arr_at(refused, i), "name", "-"));
 		strbuf_adds(sb, ": refused: ");
-		add_escaped(sb, text_of(json_arr_at(refused, i), "reason", "-"));
+		render_escaped(sb, render_text_of(json_arr_at(refused, i), "reason", "-"));
 		strbuf_addc(sb, '\n');
 	}
 	if (json_arr_len(accepted) + json_arr_len(refused) == 0)
@@ -462,48 +383,56 @@ static void add_taken(struct strbuf *sb, const struct json *answer, const char *
 
 void render_renew(const struct json *answer, const struct render_options *o, struct strbuf *sb)
 {
-	add_taken(sb, answer, "renewal");
+	render_taken(sb, answer, "renewal");
+	(void)o;
+}
+
+void render_reissue(const struct json *answer, const struct render_options *o, struct strbuf *sb)
+{
+	render_taken(sb, answer, "reissue");
 	(void)o;
 }
 
 void render_deploy(const struct json *answer, const struct render_options *o, struct strbuf *sb)
 {
-	add_taken(sb, answer, "deployment");
+	render_taken(sb, answer, "deployment");
 	(void)o;
 }
 
 void render_wait(const struct json *answer, const struct render_options *o, struct strbuf *sb)
 {
-	const struct json *domains = list_of(answer, "domains");
+	const struct json *domains = render_list_of(answer, "domains");
 	for (size_t i = 0; i < json_arr_len(domains); i++) {
 		const struct json *d = json_arr_at(domains, i), *error = json_get(d, "error");
-		const char *state = text_of(d, "state", "-"), *colour = o->colour ? state_colour(state) : "";
-		add_escaped(sb, text_of(d, "name", "-"));
+		const char *state = render_text_of(d, "state", "-"),
+			   *colour = o->colour ? state_colour(state) : "";
+		render_escaped(sb, render_text_of(d, "name", "-"));
 		strbuf_addf(sb, ": %s", colour);
-		add_escaped(sb, state);
+		render_escaped(sb, state);
 		strbuf_adds(sb, *colour ? "\033[0m" : "");
 		if (json_type(error) != JSON_NULL) {
 			strbuf_adds(sb, ": ");
 			if (json_type(error) == JSON_OBJECT)
-				add_error(sb, error);
+				render_error(sb, error);
 			else
-				add_value(sb, error);
+				render_value(sb, error);
 		}
 		strbuf_addc(sb, '\n');
 	}
-	if (strcmp(text_of(answer, "result", ""), "timeout") == 0)
+	if (strcmp(render_text_of(answer, "result", ""), "timeout") == 0)
 		strbuf_adds(sb, "not valid yet: gave up waiting (dvcertd goes on)\n");
 }
 
 void render_reload(const struct json *answer, const struct render_options *o, struct strbuf *sb)
 {
-	const char *restart = text_of(answer, "restart_needed", "");
+	const char *restart = render_text_of(answer, "restart_needed", "");
 	strbuf_addf(sb, "reloaded: %lld added, %lld removed, %lld changed\n",
-		    (long long)number_of(answer, "added"), (long long)number_of(answer, "removed"),
-		    (long long)number_of(answer, "changed"));
+		    (long long)render_number_of(answer, "added"),
+		    (long long)render_number_of(answer, "removed"),
+		    (long long)render_number_of(answer, "changed"));
 	if (*restart) {
 		strbuf_adds(sb, "takes effect at the next start only: ");
-		add_escaped(sb, restart);
+		render_escaped(sb, restart);
 		strbuf_addc(sb, '\n');
 	}
 	(void)o;
@@ -515,7 +444,7 @@ static void add_lines(struct strbuf *sb, const char *s)
 	while (*s) {
 		size_t len = strcspn(s, "\n");
 		_cleanup_free_ char *line = xstrndup(s, len);
-		add_escaped(sb, line);
+		render_escaped(sb, line);
 		strbuf_addc(sb, '\n');
 		s += len + (s[len] == '\n');
 	}
@@ -523,10 +452,15 @@ static void add_lines(struct strbuf *sb, const char *s)
 
 void render_refusal(const struct json *answer, struct strbuf *sb)
 {
-	const struct json *problems = list_of(answer, "problems");
-	add_lines(sb, text_of(answer, "error", "refused without a reason"));
-	for (size_t i = 0; i < json_arr_len(problems); i++) {
-		add_value(sb, json_arr_at(problems, i));
-		strbuf_addc(sb, '\n');
+	static const char *const LISTS[] = { "problems", "paid" };
+
+	add_lines(sb, render_text_of(answer, "error", "refused without a reason"));
+	for (size_t k = 0; k < ARRAY_SIZE(LISTS); k++) {
+		const struct json *list = render_list_of(answer, LISTS[k]);
+
+		for (size_t i = 0; i < json_arr_len(list); i++) {
+			render_value(sb, json_arr_at(list, i));
+			strbuf_addc(sb, '\n');
+		}
 	}
 }

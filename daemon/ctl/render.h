@@ -25,10 +25,24 @@ void render_history(const struct json *answer, const struct render_options *o, s
 void render_renew(const struct json *answer, const struct render_options *o, struct strbuf *sb);
 void render_deploy(const struct json *answer, const struct render_options *o, struct strbuf *sb);
 void render_wait(const struct json *answer, const struct render_options *o, struct strbuf *sb);
+void render_reissue(const struct json *answer, const struct render_options *o, struct strbuf *sb);
 void render_reload(const struct json *answer, const struct render_options *o, struct strbuf *sb);
+
+/* What would be done for each domain, with its calls and warnings, and the sums. */
+void render_plan(const struct json *answer, const struct render_options *o, struct strbuf *sb);
+/* What became of the one thing that was asked for. */
+void render_revoke(const struct json *answer, const struct render_options *o, struct strbuf *sb);
+void render_cancel(const struct json *answer, const struct render_options *o, struct strbuf *sb);
+void render_check_dcv(const struct json *answer, const struct render_options *o, struct strbuf *sb);
+void render_resend_emails(const struct json *answer, const struct render_options *o, struct strbuf *sb);
+void render_duplicate(const struct json *answer, const struct render_options *o, struct strbuf *sb);
+/* One line for each AuthKey, never the key itself. */
+void render_auth_key(const struct json *answer, const struct render_options *o, struct strbuf *sb);
+/* What is left of orders and of requests, and the orders of the last 24 hours. */
+void render_budget(const struct json *answer, const struct render_options *o, struct strbuf *sb);
 
 /* The answer as JSON with an indentation of two, without "ok". Valid JSON whatever the strings hold. */
 void render_json(const struct json *answer, struct strbuf *sb);
 
-/* "error" (which may have several lines), then "problems" one per line, of an answer with "ok": false. */
+/* "error" (which may have several lines), then "problems" and "paid" one per line, of an answer with "ok": false. */
 void render_refusal(const struct json *answer, struct strbuf *sb);

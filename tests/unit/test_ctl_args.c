@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#define ARGV_MAX 8
+#define ARGV_MAX 12
 
 /* Parses words that are separated by single blanks; "" stands for an empty word. */
 static int parse(const char *line, struct ctl_args *ret, struct err *e)
@@ -42,7 +42,7 @@ static void accepts(const char *line, const char *request)
 	if (parse(line, &a, &e) != 0)
 		fail_msg("%s: %s", line, e.text);
 	assert_int_equal(a.action, CTL_RUN);
-	ctl_args_request(&a, &sb);
+	ctl_args_request(&a, NULL, &sb);
 	assert_string_equal(strbuf_str(&sb), request);
 }
 
@@ -64,6 +64,24 @@ static void test_requests(void **state)
 	accepts("show a.jp", "{\"verb\":\"show\",\"names\":[\"a.jp\"]}");
 	accepts("history a.jp", "{\"verb\":\"history\",\"names\":[\"a.jp\"]}");
 	accepts("renew a.jp b.jp", "{\"verb\":\"renew\",\"names\":[\"a.jp\",\"b.jp\"]}");
+	accepts("renew --all --yes", "{\"verb\":\"renew\",\"names\":[],\"all\":true,\"yes\":true}");
+	accepts("plan", "{\"verb\":\"plan\",\"names\":[]}");
+	accepts("plan a.jp b.jp", "{\"verb\":\"plan\",\"names\":[\"a.jp\",\"b.jp\"]}");
+	accepts("reissue a.jp", "{\"verb\":\"reissue\",\"names\":[\"a.jp\"]}");
+	accepts("reissue --new-key a.jp", "{\"verb\":\"reissue\",\"names\":[\"a.jp\"],\"new_key\":true}");
+	accepts("revoke a.jp --yes", "{\"verb\":\"revoke\",\"names\":[\"a.jp\"],\"yes\":true}");
+	accepts("revoke a.jp", "{\"verb\":\"revoke\",\"names\":[\"a.jp\"]}");
+	accepts("revoke a.jp --reason superseded --certificate-id 7 --yes",
+		"{\"verb\":\"revoke\",\"names\":[\"a.jp\"],\"yes\":true,\"reason\":\"superseded\","
+		"\"certificate_id\":7}");
+	accepts("revoke a.jp --order", "{\"verb\":\"revoke\",\"names\":[\"a.jp\"],\"order\":true}");
+	accepts("cancel a.jp --yes", "{\"verb\":\"cancel\",\"names\":[\"a.jp\"],\"yes\":true}");
+	accepts("check-dcv a.jp", "{\"verb\":\"check-dcv\",\"names\":[\"a.jp\"]}");
+	accepts("resend-emails a.jp", "{\"verb\":\"resend-emails\",\"names\":[\"a.jp\"]}");
+	accepts("auth-key show", "{\"verb\":\"auth-key\",\"names\":[],\"action\":\"show\"}");
+	accepts("auth-key create --days 30 --yes",
+		"{\"verb\":\"auth-key\",\"names\":[],\"action\":\"create\",\"yes\":true,\"days\":30}");
+	accepts("budget", "{\"verb\":\"budget\",\"names\":[]}");
 	accepts("deploy a.jp", "{\"verb\":\"deploy\",\"names\":[\"a.jp\"]}");
 	accepts("reload", "{\"verb\":\"reload\",\"names\":[]}");
 	accepts("wait a.jp", "{\"verb\":\"wait\",\"names\":[\"a.jp\"],\"timeout\":60}");
@@ -72,6 +90,24 @@ static void test_requests(void **state)
 	accepts("--timeout=2s wait a.jp", "{\"verb\":\"wait\",\"names\":[\"a.jp\"],\"timeout\":2}");
 	accepts("status -- --odd", "{\"verb\":\"status\",\"names\":[\"--odd\"]}");
 	accepts("status a\"b", "{\"verb\":\"status\",\"names\":[\"a\\\"b\"]}");
+}
+
+/* Key and folder are dvcertctl's business: only the request goes over the socket. */
+static void test_duplicate_sends_the_request_only(void **state)
+{
+	struct ctl_args a = { 0 };
+	_cleanup_(strbuf_done) struct strbuf sb = STRBUF_INIT(4096);
+	(void)state;
+	assert_int_equal(parse("duplicate a.jp --new-key --out /d --timeout 5s", &a, NULL), 0);
+	assert_string_equal(a.out_dir, "/d");
+	assert_null(a.csr_file);
+	ctl_args_request(&a, "CSR", &sb);
+	assert_string_equal(strbuf_str(&sb), "{\"verb\":\"duplicate\",\"names\":[\"a.jp\"],\"csr\":"
+					     "\"CSR\",\"timeout\":5}");
+	assert_int_equal(parse("duplicate --csr f --out d a.jp", &a, NULL), 0);
+	assert_string_equal(a.csr_file, "f");
+	assert_string_equal(a.out_dir, "d");
+	assert_int_equal(a.timeout, 60);
 }
 
 static void test_options(void **state)
@@ -104,7 +140,37 @@ static void test_refusals(void **state)
 	refuses("show", "dvcertctl show NAME");
 	refuses("show a.jp b.jp", "one name only");
 	refuses("history", "needs a name");
-	refuses("renew", "needs a name");
+	refuses("renew", "needs names or --all");
+	refuses("renew a.jp --all", "needs names or --all, and not both");
+	refuses("renew a.jp --new-key", "renew knows no --new-key");
+	refuses("reissue", "needs a name");
+	refuses("reissue a.jp b.jp", "one name only");
+	refuses("reissue a.jp --yes", "reissue knows no --yes");
+	refuses("revoke --yes", "needs a name");
+	refuses("revoke a.jp --order --certificate-id 5", "not both");
+	refuses("revoke a.jp --certificate-id x", "not a number above 0");
+	refuses("revoke a.jp --certificate-id 0", "not a number above 0");
+	refuses("revoke a.jp --certificate-id -5", "not a number above 0");
+	refuses("revoke a.jp --reason", "--reason needs a value");
+	refuses("revoke a.jp --reason --yes", "--reason needs a value");
+	refuses("cancel", "needs a name");
+	refuses("cancel a.jp --order", "cancel knows no --order");
+	refuses("check-dcv", "needs a name");
+	refuses("resend-emails", "needs a name");
+	refuses("duplicate a.jp --out d", "either --csr or --new-key");
+	refuses("duplicate a.jp --new-key --csr f --out d", "either --csr or --new-key");
+	refuses("duplicate a.jp --new-key", "needs --out");
+	refuses("duplicate --new-key --out d", "needs a name");
+	refuses("duplicate a.jp --new-key --out", "--out needs a value");
+	refuses("duplicate a.jp --out --new-key", "--out needs a value");
+	refuses("auth-key", "needs a word");
+	refuses("auth-key delete", "show or create");
+	refuses("auth-key show create", "one word");
+	refuses("auth-key show --days 5", "show takes no options");
+	refuses("auth-key create --days 0", "not a number above 0");
+	refuses("budget a.jp", "takes no names");
+	refuses("plan --yes", "plan knows no --yes");
+	refuses("rollback a.jp", "later version");
 	refuses("wait --timeout 5s", "needs a name");
 	refuses("reload a.jp", "takes no names");
 	refuses("status \"\"", "empty name");
@@ -145,6 +211,20 @@ static void test_exit_codes(void **state)
 		1);
 	assert_int_equal(code_of("renew", "{\"accepted\":[],\"refused\":[]}"), 2);
 	assert_int_equal(code_of("status", "{\"domains\":[]}"), 0);
+	assert_int_equal(code_of("plan", "{\"totals\":{\"domains\":1}}"), 0);
+	assert_int_equal(code_of("plan", "{\"totals\":{\"domains\":0}}"), 2);
+	assert_int_equal(code_of("plan", "{}"), 1);
+	assert_int_equal(code_of("reissue", "{\"accepted\":[],\"refused\":[{\"name\":\"b\"}]}"), 1);
+	assert_int_equal(code_of("revoke", "{\"result\":\"revoked\"}"), 0);
+	assert_int_equal(code_of("revoke", "{\"result\":\"pending\"}"), 75);
+	assert_int_equal(code_of("revoke", "{\"result\":\"approval\"}"), 75);
+	assert_int_equal(code_of("revoke", "{\"result\":\"failed\"}"), 1);
+	assert_int_equal(code_of("revoke", "{\"result\":\"nothing\"}"), 2);
+	assert_int_equal(code_of("cancel", "{\"result\":\"canceled\"}"), 0);
+	assert_int_equal(code_of("check-dcv", "{\"result\":\"not_validated\"}"), 75);
+	assert_int_equal(code_of("auth-key", "{\"result\":\"nothing\"}"), 2);
+	assert_int_equal(code_of("duplicate", "{\"result\":\"issued\"}"), 0);
+	assert_int_equal(code_of("duplicate", "{\"result\":\"dreaming\"}"), 1);
 }
 
 static void test_help_names_every_verb(void **state)
@@ -163,11 +243,9 @@ static void test_help_names_every_verb(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_requests),
-		cmocka_unit_test(test_options),
-		cmocka_unit_test(test_refusals),
-		cmocka_unit_test(test_exit_codes),
-		cmocka_unit_test(test_help_names_every_verb),
+		cmocka_unit_test(test_requests),   cmocka_unit_test(test_duplicate_sends_the_request_only),
+		cmocka_unit_test(test_options),	   cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_exit_codes), cmocka_unit_test(test_help_names_every_verb),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

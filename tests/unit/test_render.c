@@ -341,6 +341,92 @@ static void test_client_exit_codes(void **state)
 	assert_int_equal(client_exit_code(-EFBIG), 1);
 }
 
+static void test_plan(void **state)
+{
+	(void)state;
+	renders(render_plan,
+		"{\"domains\":[{\"name\":\"new.jp\",\"action\":\"order\",\"reason\":\"there is no "
+		"certificate "
+		"yet\",\"at\":\"2026-11-21T08:00:00Z\",\"paid\":true,\"requests\":2,\"at_least\":true,"
+		"\"calls\":[\"POST /order/certificate/x\",\"GET /y\"],"
+		"\"then\":{\"action\":\"reissue\",\"at\":\"2026-11-23T08:00:00Z\"},"
+		"\"warnings\":[\"look\\u001b out\"]},"
+		"{\"name\":\"good.jp\",\"action\":\"none\",\"reason\":\"valid\",\"at\":null,\"paid\":false,"
+		"\"requests\":0,\"calls\":[],\"then\":{\"action\":\"none\",\"at\":null},\"warnings\":[]},"
+		"{\"name\":\"late.jp\",\"action\":\"order\",\"reason\":\"spent\",\"at\":\"2026-11-21T09:00:"
+		"00Z\","
+		"\"paid\":true,\"postponed\":true,\"requests\":0}],"
+		"\"totals\":{\"domains\":1,\"orders\":1,\"reissues\":0,\"requests\":2},"
+		"\"budget\":{\"max_orders_per_day\":50,\"left\":1,\"postponed\":[{\"name\":\"late.jp\","
+		"\"until\":\"2026-11-21T09:00:00Z\"}]},"
+		"\"changes\":{\"added\":[\"new.jp\"],\"removed\":[],\"changed\":[\"a.jp\",\"b.jp\"],"
+		"\"restart_needed\":null},\"notes\":[\"and a poll\"]}",
+		"new.jp: order, costs money: there is no certificate yet\n"
+		"  at least 2 requests\n"
+		"    POST /order/certificate/x\n"
+		"    GET /y\n"
+		"  then reissue 2026-11-23T08:00:00Z (in 2d)\n"
+		"  warning: look\\x1b out\n"
+		"good.jp: nothing now: valid\n"
+		"late.jp: order in 1h, costs money: spent\n"
+		"now: 1 order, 0 reissues, 2 requests\n"
+		"  and a poll\n"
+		"orders left today: 1 of 50\n"
+		"  late.jp waits until 2026-11-21T09:00:00Z (in 1h)\n"
+		"added in the configuration on disk: new.jp (dvcertctl reload takes it over)\n"
+		"changed in the configuration on disk: a.jp b.jp (dvcertctl reload takes it over)\n");
+	renders(render_plan, "{}", "now: 0 orders, 0 reissues, 0 requests\norders left today: 0 of 0\n");
+}
+
+static void test_results(void **state)
+{
+	(void)state;
+	renders(render_revoke, "{\"name\":\"a.jp\",\"result\":\"revoked\",\"message\":\"\"}",
+		"a.jp: revoked\n");
+	renders(render_revoke, "{\"name\":\"a.jp\",\"result\":\"failed\",\"message\":\"no\"}",
+		"a.jp: not revoked: no\n");
+	renders(render_revoke, "{\"name\":\"a.jp\",\"result\":\"dreaming\"}", "a.jp: dreaming\n");
+	renders(render_cancel, "{\"name\":\"a.jp\",\"result\":\"nothing\"}",
+		"a.jp: nothing to do: no issuance is under way\n");
+	renders(render_check_dcv,
+		"{\"name\":\"a.jp\",\"result\":\"not_validated\",\"not_validated\":[\"a.jp\",\"b.jp\"]}",
+		"a.jp: the CA does not see the proof yet\n  not proven: a.jp b.jp\n");
+	renders(render_resend_emails, "{\"name\":\"a.jp\",\"result\":\"sent\"}",
+		"a.jp: the CA sends its mail again\n");
+	renders(render_reissue, "{\"accepted\":[\"a.jp\"],\"refused\":[]}", "a.jp: reissue started\n");
+	renders(render_duplicate,
+		"{\"name\":\"a.jp\",\"result\":\"issued\",\"certificate_id\":7,\"serial\":\"0a\","
+		"\"not_after\":\"2026-11-22T08:00:00Z\"}",
+		"a.jp: a duplicate is issued\n"
+		"  certificate 7, serial 0a, valid until 2026-11-22T08:00:00Z (in 1d)\n");
+	renders(render_duplicate, "{\"name\":\"a.jp\",\"result\":\"pending\",\"message\":\"slow\"}",
+		"a.jp: not issued yet, run the same command again: slow\n");
+}
+
+static void test_account(void **state)
+{
+	(void)state;
+	renders(render_auth_key, "{\"result\":\"nothing\",\"auth_keys\":[]}",
+		"the account has no AuthKey: dvcertctl auth-key create --yes makes one\n");
+	renders(render_auth_key,
+		"{\"result\":\"created\",\"auth_keys\":[{\"id\":\"A1\",\"status\":\"active\",\"used\":true,"
+		"\"expires_at\":null},{\"id\":\"B2\",\"status\":null,\"expires_at\":\"2026-11-22T08:00:00Z\"}"
+		"]}",
+		"created:\n"
+		"A1  active  without an end  used by dvcertd\n"
+		"B2  -  until 2026-11-22T08:00:00Z (in 1d)\n"
+		"The key itself is never shown: dvcertd reads it from the API when it needs it.\n");
+	renders(render_budget,
+		"{\"max_orders_per_day\":2,\"spent\":2,\"left\":0,\"next_at\":\"2026-11-21T09:00:00Z\","
+		"\"rate_limits\":[{\"requests\":900,\"per\":180,\"left\":890}],\"key_blocked\":true,"
+		"\"orders\":[{\"name\":\"a.jp\",\"at\":\"2026-11-20T09:00:00Z\"}]}",
+		"orders in the last 24 hours: 2 of 2, 0 left\n"
+		"  2026-11-20T09:00:00Z  a.jp\n"
+		"the next one may be placed 2026-11-21T09:00:00Z (in 1h)\n"
+		"requests in 3m: room for 890 of 900\n"
+		"CertCentral does not accept the API key: nothing is asked until a reload\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -357,6 +443,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_client_answer, place_make, place_remove),
 		cmocka_unit_test_setup_teardown(test_client_failures, place_make, place_remove),
 		cmocka_unit_test(test_client_exit_codes),
+		cmocka_unit_test(test_plan),
+		cmocka_unit_test(test_results),
+		cmocka_unit_test(test_account),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

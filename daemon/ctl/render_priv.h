@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by the files that render answers. */
+#pragma once
+
+#include "daemon/ctl/render.h"
+
+#define CELL_MAX 8192u
+
+/* A member; what is missing or of another type is `otherwise`, 0 or NULL. time_of reads RFC 3339. */
+const char *render_text_of(const struct json *j, const char *key, const char *otherwise);
+int64_t render_number_of(const struct json *j, const char *key);
+const struct json *render_list_of(const struct json *j, const char *key);
+int64_t render_time_of(const struct json *j, const char *key);
+
+/* Appends text of others, so that it cannot steer a terminal. */
+void render_escaped(struct strbuf *sb, const char *s);
+/* "in 3h 2m", "2d 1h ago", "now"; "-" for no time at all. */
+void render_relative(struct strbuf *sb, int64_t at, int64_t now);
+/* A value of any type on one line: strings bare, lists of them with blanks between, the rest as JSON. */
+void render_value(struct strbuf *sb, const struct json *v);
+/* "code: message" of an error object; nothing for null. */
+void render_error(struct strbuf *sb, const struct json *error);
+/* The lists `accepted` and `refused`, one line for each name; what: "renewal". */
+void render_taken(struct strbuf *sb, const struct json *answer, const char *what);
