@@ -463,6 +463,19 @@ static void on_wake(struct job_ctx *c)
 		job_begin(c);
 }
 
+/* Polls overlap: that this certificate is issued is known, and is no reason to end the pause that it earned. Nor is that the
+ * order to be reissued was issued before. */
+static bool is_known(const struct job_ctx *c)
+{
+	const struct record_job *j = c->job;
+	int64_t id = c->ev->certificate_id;
+
+	if (c->ev->order_state != ORDER_ISSUED || id == 0)
+		return false;
+	return (j->issued && id == j->certificate_id) ||
+	       (j->kind == JOB_REISSUE && id == c->rec->cert.certificate_id);
+}
+
 static void on_hint(struct job_ctx *c)
 {
 	struct record_job *j = c->job;
@@ -471,13 +484,7 @@ static void on_hint(struct job_ctx *c)
 		return;
 	if (c->ev->order_state != ORDER_ISSUED && c->ev->order_state != ORDER_ENDED)
 		return;
-	/* Polls overlap: that this certificate is issued is known, and is no reason to end the pause that it earned. */
-	if (j->issued && c->ev->order_state == ORDER_ISSUED && c->ev->certificate_id != 0 &&
-	    c->ev->certificate_id == j->certificate_id)
-		return;
-	/* Nor is that the order to be reissued was issued before. */
-	if (j->kind == JOB_REISSUE && c->ev->order_state == ORDER_ISSUED && c->ev->certificate_id != 0 &&
-	    c->ev->certificate_id == c->rec->cert.certificate_id)
+	if (is_known(c))
 		return;
 	if (j->phase == PHASE_WAIT)
 		job_begin(c);

@@ -38,6 +38,7 @@ enum revoke_op revoke_due(const struct record *rec, int64_t now);
 /* DUE_NEVER: nothing. */
 int64_t revoke_next_at(const struct record *rec);
 
-/* The operation ended. request_id: SEND was answered with a request that waits for an approval. revoked: LOOK has seen it. */
+/* The operation ended. request_id: SEND was answered with a request that waits for an approval. revoked: LOOK has seen it. What is not
+ * seen within 30 days is given up. As long as a whole order is to be revoked, decide() wants nothing. */
 void revoke_done(struct record *rec, const struct job_env *env, enum revoke_op op, const struct outcome *o,
 		 int64_t request_id, bool revoked, struct job_update *u);
