@@ -10,6 +10,7 @@ static void install(struct record *r)
 	r->cert.certificate_id = 66;
 	r->cert.serial = xstrdup("0A");
 	r->cert.names = xstrdup("a.example b.example");
+	r->cert.method = xstrdup("http-token");
 	r->cert.not_before = T0 - 100 * DAY;
 	r->cert.not_after = T0 + 30 * DAY;
 	r->cert.order_valid_until = T0 + 200 * DAY;
@@ -243,6 +244,7 @@ static void test_all_phases(void **state)
 	/* The CA did not tell the end of the plan: it is the one of before. */
 	assert_int_equal(r->cert.order_valid_until, T0 + 200 * DAY);
 	assert_string_equal(r->cert.key, "rsa 0");
+	assert_string_equal(r->cert.method, "http-token");
 	assert_int_equal(r->cert.revoked_at, 0);
 	assert_null(r->cert.revoked_for);
 	assert_true(r->cert.replaces_revoked);
@@ -272,6 +274,43 @@ static void test_end_of_a_new_plan(void **state)
 							    : i == 1 ? T0 - 500 + 365 * DAY
 								     : T0 + 77);
 		assert_false(r->cert.order_over || r->cert.replaces_revoked);
+	}
+}
+
+/* A reissue names no method: it has that of its order, until the CA is told another one. */
+static void test_method_of_the_order(void **state)
+{
+	static const struct {
+		const char *word;
+		enum job_kind kind;
+		enum cfg_dcv_method method;
+	} ROWS[] = {
+		{ "http-token", JOB_REISSUE, CFG_DCV_HTTP_TOKEN },
+		{ "dns-txt-token", JOB_REISSUE, CFG_DCV_DNS_TXT_TOKEN },
+		{ "email", JOB_REISSUE, CFG_DCV_EMAIL },
+		{ "strange", JOB_REISSUE, CFG_DCV_DNS_TXT_TOKEN },
+		{ "http-token", JOB_ORDER, CFG_DCV_DNS_TXT_TOKEN },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(ROWS); i++) {
+		_cleanup_(record_freep) struct record *r = record_new("a.example");
+		struct job_env env = env_of(&SPEC_TXT);
+		bool other = ROWS[i].method != CFG_DCV_DNS_TXT_TOKEN;
+		struct job_update u;
+
+		install(r);
+		job_fixture_set(&r->cert.method, ROWS[i].word);
+		(void)step_in(r, &env, (struct job_event){ .kind = EV_START, .job_kind = ROWS[i].kind });
+		assert_int_equal(r->job->method, ROWS[i].method);
+		(void)step_in(r, &env, (struct job_event){ .kind = EV_DONE, .op = OP_PREPARE, .csr = "NEW" });
+		u = step_in(r, &env,
+			    (struct job_event){ .kind = EV_DONE,
+						.op = OP_SUBMIT,
+						.order_id = 77,
+						.order_state = ORDER_PENDING,
+						.dcv_token = "v" });
+		assert_int_equal(u.start, other ? OP_METHOD : OP_TARGETS);
 	}
 }
 
@@ -563,6 +602,7 @@ int main(void)
 		cmocka_unit_test(test_start_over),
 		cmocka_unit_test(test_all_phases),
 		cmocka_unit_test(test_end_of_a_new_plan),
+		cmocka_unit_test(test_method_of_the_order),
 		cmocka_unit_test(test_lost_answer_found),
 		cmocka_unit_test(test_lost_answer_absent),
 		cmocka_unit_test(test_order_ended),

@@ -104,6 +104,7 @@ static struct record *full_record(void)
 	r->cert.serial = xstrdup("0A:FF");
 	r->cert.names = xstrdup("www.example.jp");
 	r->cert.key = xstrdup("rsa 3072");
+	r->cert.method = xstrdup("http-token");
 	r->cert.revoked_for = xstrdup("keyCompromise");
 	r->job = full_job();
 	r->revocation = xmalloc(sizeof(*r->revocation));
@@ -217,6 +218,7 @@ static void same_cert(const struct record_cert *a, const struct record_cert *b)
 	assert_int_equal(a->order_over, b->order_over);
 	assert_int_equal(a->replaces_revoked, b->replaces_revoked);
 	assert_int_equal(a->other_id, b->other_id);
+	same_text(a->method, b->method);
 }
 
 static void same_revocation(const struct record_revocation *a, const struct record_revocation *b)
