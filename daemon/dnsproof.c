@@ -128,7 +128,7 @@ static void found(const struct outcome *o, const char *name, void *owner)
 	if (name)
 		t->end = xstrdup(name);
 	else if (p->outcome.fault == FAULT_NONE)
-		p->outcome = *o;
+		(void)outcome_set(&p->outcome, o->fault, o->code, "%.100s: %s", t->name, o->message);
 	if (--p->n_open > 0)
 		return;
 	if (p->outcome.fault == FAULT_NONE)
@@ -182,6 +182,9 @@ void dnsproof_publish(struct domain *d, dnsproof_done_fn *done, void *owner, str
 
 		if (q->place == PROOF_WEBROOT || strcmp(q->where, d->spec->dcv.provider->name) != 0 ||
 		    !proof_is_needed(rec, q))
+			continue;
+		/* Where a delegation led before it was mended. */
+		if (q->place == PROOF_TXT && !words_has(rec->job->targets, q->name))
 			continue;
 		items[n++] = (struct records_item){ .provider = d->spec->dcv.provider,
 						    .fqdn = q->name,

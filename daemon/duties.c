@@ -248,9 +248,13 @@ static void take_proof(struct duty_run *r, const struct record_proof *p)
 	record_proof_copy(p, &r->proofs[r->n_proofs++]);
 }
 
-static void clean_records(struct duty_run *r, const struct record *rec, const char *provider)
+/* All records of the provider together; one by one when that failed, so that each has an outcome of its own. */
+static void clean_records(struct duty_run *r, const struct record *rec, uint32_t first)
 {
-	for (uint32_t i = 0; i < rec->n_proofs; i++) {
+	const char *provider = rec->proofs[first].where;
+
+	take_proof(r, &rec->proofs[first]);
+	for (uint32_t i = first + 1; i < rec->n_proofs && rec->clean_attempts == 0; i++) {
 		const struct record_proof *p = &rec->proofs[i];
 
 		if (p->place != PROOF_WEBROOT && strcmp(p->where, provider) == 0 && !proof_is_needed(rec, p))
@@ -268,7 +272,7 @@ static void start_clean(struct domain *d, uint32_t i)
 	r->domain = d;
 	runner_flight(d)->cleaning = r;
 	if (p->place != PROOF_WEBROOT) {
-		clean_records(r, d->rec, p->where);
+		clean_records(r, d->rec, i);
 		return;
 	}
 	take_proof(r, p);

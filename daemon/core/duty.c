@@ -177,6 +177,26 @@ int64_t duty_clean_next_at(const struct record *rec)
 	return duty_clean_due(rec, INT64_MAX) == DUTY_NONE ? DUE_NEVER : rec->clean_at;
 }
 
+/* From this refusal on, what stands in a zone that the server does not have is left alone. */
+#define REFUSALS_MAX 4
+
+/* What cannot be removed must not keep the others waiting. */
+static uint32_t move_last(struct record *rec, uint32_t i)
+{
+	struct record_proof p = rec->proofs[i];
+
+	memmove(&rec->proofs[i], &rec->proofs[i + 1], (rec->n_proofs - i - 1) * sizeof(p));
+	rec->proofs[rec->n_proofs - 1] = p;
+	return rec->n_proofs - 1;
+}
+
+/* A delegation that led to where the provider cannot write: nothing was put up there, and no waiting helps. */
+static bool is_elsewhere(const struct outcome *o)
+{
+	return o->fault == FAULT_REFUSED && (strcmp(o->code, "no-zone") == 0 ||
+					     strcmp(o->code, "name") == 0 || strcmp(o->code, "NOTZONE") == 0);
+}
+
 void duty_clean_done(struct record *rec, uint32_t i, const struct job_env *env, const struct outcome *o,
 		     struct job_update *u)
 {
@@ -192,7 +212,14 @@ void duty_clean_done(struct record *rec, uint32_t i, const struct job_env *env, 
 		u->persist = !rec->job;
 		return;
 	}
+	i = move_last(rec, i);
 	rec->clean_at = env->now + retry_delay(env->tempo, rec->clean_attempts++, RETRY_CAP, env->rnd);
 	u->persist = true;
-	job_report(u, REPORT_CLEAN_RETRY, "%s", o->message);
+	if (rec->clean_attempts < REFUSALS_MAX || !is_elsewhere(o)) {
+		job_report(u, REPORT_CLEAN_RETRY, "%s", o->message);
+		return;
+	}
+	job_report(u, REPORT_CLEAN_RETRY, "%s record %s is left alone, remove it yourself if it is there: %s",
+		   record_place_word(rec->proofs[i].place), rec->proofs[i].name, o->message);
+	record_drop_proof(rec, i);
 }

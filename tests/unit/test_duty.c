@@ -299,6 +299,33 @@ static void test_clean_of_what_is_put_up_again(void **state)
 	assert_int_equal(r->n_proofs, 0);
 }
 
+/* What cannot be removed goes behind the others, and what the server says it cannot have is left alone in the end. */
+static void test_clean_of_what_is_elsewhere(void **state)
+{
+	static const char *const CODES[] = { "no-zone", "REFUSED" };
+
+	(void)state;
+	for (size_t n = 0; n < ARRAY_SIZE(CODES); n++) {
+		_cleanup_(record_freep) struct record *r = record_new("a.example");
+		struct outcome o = OUTCOME_OK;
+		struct job_update u = { 0 };
+
+		record_add_proof(r, PROOF_TXT, "corp", "x.elsewhere.example", "v");
+		record_add_proof(r, PROOF_TXT, "corp", "_dnsauth.a.example", "v");
+		(void)outcome_set(&o, FAULT_REFUSED, CODES[n], "no");
+		for (unsigned i = 0; i < 4; i++) {
+			assert_int_equal(r->n_proofs, 2);
+			u = (struct job_update){ 0 };
+			duty_clean_done(r, i == 0 ? 0 : 1, &ENV, &o, &u);
+			assert_string_equal(r->proofs[r->n_proofs - 1].name,
+					    r->n_proofs == 1 ? "_dnsauth.a.example" : "x.elsewhere.example");
+		}
+		assert_int_equal(r->n_proofs, n == 0 ? 1 : 2);
+		assert_true(n != 0 ||
+			    strstr(u.reports[0].text, "TXT record x.elsewhere.example is left alone"));
+	}
+}
+
 static void test_clean_never_gives_up(void **state)
 {
 	_cleanup_(record_freep) struct record *r = record_new("a.example");
@@ -355,6 +382,7 @@ int main(void)
 		cmocka_unit_test(test_a_proof_stays_while_it_is_needed),
 		cmocka_unit_test(test_clean_done),
 		cmocka_unit_test(test_clean_of_what_is_put_up_again),
+		cmocka_unit_test(test_clean_of_what_is_elsewhere),
 		cmocka_unit_test(test_clean_never_gives_up),
 		cmocka_unit_test(test_pauses_of_a_wrong_clock_end),
 	};
