@@ -15,7 +15,7 @@ TYPES = {"A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "TXT": 16, "AAAA": 28}
 NAMES = {number: name for name, number in TYPES.items()}
 RCODES = {0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED", 9: "NOTAUTH", 10: "NOTZONE"}
 IN, NONE, ANY = 1, 254, 255
-TSIG = 250
+TSIG, AXFR = 250, 252
 FUDGE = 300
 
 Record = collections.namedtuple("Record", "name type ttl data")
@@ -138,3 +138,24 @@ def update(server, zone, key, *changes, **more):
     head = os.urandom(2) + struct.pack(">5H", 5 << 11, 1, 0, len(changes), 0)
     message = head + name_bytes(zone) + struct.pack(">2H", TYPES["SOA"], IN) + body
     return exchange(server, sign(message, *key), **more)
+
+
+def transfer(server, zone, timeout=3.0, port=53):
+    """All records of a zone but its SOA, by AXFR: a sorted list of (name, type, data)."""
+    message = os.urandom(2) + struct.pack(">5H", 0, 1, 0, 0, 0) + name_bytes(zone) + struct.pack(">2H", AXFR, IN)
+    records, ends, wire = [], 0, b""
+    with socket.create_connection((server, port), timeout) as s:
+        s.sendall(struct.pack(">H", len(message)) + message)
+        while ends < 2:
+            chunk = s.recv(65536)
+            if not chunk:
+                raise ConnectionError(f"{server} closed the connection")
+            wire += chunk
+            while len(wire) >= 2 and len(wire) >= 2 + struct.unpack_from(">H", wire)[0]:
+                length = struct.unpack_from(">H", wire)[0]
+                answer, wire = Answer(wire[2 : 2 + length]), wire[2 + length :]
+                if answer.rcode != "NOERROR":
+                    raise ConnectionError(f"{server} refuses the transfer of {zone}: {answer.rcode}")
+                records += answer.records
+                ends += len(answer.values("SOA"))
+    return sorted((r.name, r.type, r.data) for r in records if r.type != "SOA")

@@ -266,6 +266,10 @@ class NameServers:
     def values(self, name, type_name="TXT", server=RESOLVER):
         return self.query(name, type_name, server).values(type_name)
 
+    def zone(self, zone=ZONE):
+        """All that the primary has: a sorted list of (name, type, data)."""
+        return dnsmsg.transfer(CHILD if zone == SUB else PRIMARY, zone)
+
     # --- the secondary that lags ---
 
     def freeze(self):
