@@ -173,8 +173,8 @@ bool job_token_is_usable(const struct job_ctx *c)
 
 bool job_waits_for_click(const struct job_ctx *c)
 {
-	return c->job->method == CFG_DCV_EMAIL && !c->job->method_asked &&
-	       c->env->spec->dcv.method == CFG_DCV_EMAIL;
+	return c->job->method == CFG_DCV_EMAIL && c->env->spec->dcv.method == CFG_DCV_EMAIL &&
+	       (!c->job->method_asked || c->job->method_refused);
 }
 
 /* Where the records go is found out before they are recorded, because a name may be delegated by a CNAME. */
@@ -209,7 +209,8 @@ enum job_op job_next_op(const struct job_ctx *c)
 
 	if (j->phase == PHASE_PREPARE)
 		return next_early_op(c);
-	if (j->phase == PHASE_PUBLISH && (j->method_asked || j->method != c->env->spec->dcv.method))
+	if (j->phase == PHASE_PUBLISH &&
+	    (j->method != c->env->spec->dcv.method || (j->method_asked && !j->method_refused)))
 		return OP_METHOD;
 	if (j->phase == PHASE_PUBLISH && !job_token_is_usable(c))
 		return OP_TOKEN;
@@ -258,6 +259,8 @@ static void take_spec(struct job_ctx *c)
 	job_set_str(&j->key, record_key_text(&spec->key, key));
 	j->spec_hash = spec->spec_hash;
 	j->method = method_at_ca(c);
+	j->method_asked =
+		j->kind == JOB_REISSUE && !c->rec->cert.method; /* not known: it is told in any case */
 	j->instant = j->kind == JOB_ORDER && c->env->instant && proof_can_be_early(spec->dcv.method);
 	j->is_paid = j->kind == JOB_ORDER || !record_names_are_among(j->names, c->rec->cert.names);
 	j->published = false;
@@ -343,6 +346,16 @@ static void begin_submit(struct job_ctx *c)
 	report_submit(c);
 }
 
+/* The CA may take it although its answer is lost, and the configuration may want the old one again by then. A method is the order's:
+ * it stays when a reissue is given up. */
+static void doubt_method(struct job_ctx *c)
+{
+	c->job->method_asked = true;
+	if (c->job->kind == JOB_REISSUE)
+		job_set_str(&c->rec->cert.method, NULL);
+	c->u->persist = true;
+}
+
 bool job_end_if_canceled(struct job_ctx *c)
 {
 	if (!c->job->canceled || c->job->submitted_at != 0 || c->job->order_id != 0)
@@ -369,9 +382,8 @@ void job_begin(struct job_ctx *c)
 		job_go(c, PHASE_SUBMIT);
 		return;
 	}
-	/* The CA may take it although its answer is lost, and the configuration may want the old one again by then. */
 	if (c->u->start == OP_METHOD && !j->method_asked)
-		j->method_asked = c->u->persist = true;
+		doubt_method(c);
 	if (c->u->start != OP_PUBLISH)
 		return;
 	/* What must be removed later is on disk before it is put up. */

@@ -464,7 +464,7 @@ static void on_install(struct job_ctx *c)
 	job_set_str(&cert->serial, in->serial);
 	job_set_str(&cert->names, c->job->names);
 	job_set_str(&cert->key, c->job->key);
-	job_set_str(&cert->method, cfg_dcv_method_name(c->job->method));
+	job_set_str(&cert->method, c->job->method_asked ? NULL : cfg_dcv_method_name(c->job->method));
 	job_set_str(&cert->revoked_for, NULL);
 	cert->order_valid_until = plan_end(c);
 	cert->replaces_revoked = cert->revoked_at != 0;

@@ -49,10 +49,27 @@ void job_on_token(struct job_ctx *c)
 	job_begin(c);
 }
 
-/* It was told again only because an answer was lost: that this is refused means that there is nothing to change. */
-static bool has_it_already(const struct job_ctx *c)
+/* It was told again only because an answer was lost. That this is refused means that there is nothing to change, or that no name is to be
+ * proven any more; which one it has stays unknown. */
+static bool is_refused_again(const struct job_ctx *c)
 {
-	return c->ev->outcome->fault == FAULT_REFUSED && c->job->method == c->env->spec->dcv.method;
+	return c->ev->kind == EV_FAULT && c->ev->outcome->fault == FAULT_REFUSED &&
+	       c->job->method == c->env->spec->dcv.method;
+}
+
+static void method_is_known(struct job_ctx *c)
+{
+	struct record_job *j = c->job;
+
+	j->method = c->env->spec->dcv.method;
+	j->method_asked = j->method_refused = false;
+	if (j->kind == JOB_REISSUE)
+		job_set_str(&c->rec->cert.method, cfg_dcv_method_name(j->method));
+	job_set_str(&j->dcv_token, c->ev->dcv_token);
+	j->dcv_token_expires_at = c->ev->dcv_token_expires_at;
+	job_set_str(&j->targets, NULL);
+	j->looked = false;
+	j->looks = 0;
 }
 
 /* The configuration wants another method than the order was placed with. */
@@ -60,17 +77,14 @@ void job_on_method(struct job_ctx *c)
 {
 	struct record_job *j = c->job;
 
-	if (c->ev->kind == EV_FAULT && !has_it_already(c)) {
+	if (c->ev->kind == EV_DONE) {
+		method_is_known(c);
+	} else if (is_refused_again(c)) {
+		j->method_refused = true;
+	} else {
 		job_question_fault(c);
 		return;
 	}
-	j->method = c->env->spec->dcv.method;
-	j->method_asked = false;
-	job_set_str(&j->dcv_token, c->ev->dcv_token);
-	j->dcv_token_expires_at = c->ev->dcv_token_expires_at;
-	job_set_str(&j->targets, NULL);
-	j->looked = false;
-	j->looks = 0;
 	j->attempts = 0;
 	c->u->persist = true;
 	if (job_waits_for_click(c)) {

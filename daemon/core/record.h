@@ -54,6 +54,7 @@ struct record_job {
 	bool canceled; /* a person asked the CA to cancel it */
 	enum cfg_dcv_method method; /* the CA was told this one */
 	bool method_asked;	    /* ... or another one: that was asked for, and no answer has come */
+	bool method_refused;	    /* in memory only: told again, and refused */
 	char *csr;		    /* PEM; NULL before it is made */
 	int64_t started_at;
 	int64_t submitted_at; /* a POST with our reference may have been accepted since; 0: surely none */

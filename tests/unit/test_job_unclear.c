@@ -161,6 +161,61 @@ static void test_method_is_told_again(void **state)
 	assert_int_equal(r->job->method, CFG_DCV_HTTP_TOKEN);
 }
 
+/* A reissue cannot name a method: it has that of its order. Where nobody knows which one that is, it is told in any case. */
+static void test_method_of_a_reissue(void **state)
+{
+	static const struct cfg_dns_provider provider = { .name = "corp" };
+	_cleanup_(record_freep) struct record *r = record_new("a.example");
+	struct cfg_domain dns = SPEC;
+	struct job_env env = ENV;
+
+	(void)state;
+	dns.dcv = (struct cfg_dcv){ .method = CFG_DCV_DNS_TXT_TOKEN,
+				    .provider = &provider,
+				    .label = "_dnsauth" };
+	env.spec = &dns;
+	r->cert.generation = 1;
+	r->cert.order_id = 66;
+	r->cert.names = xstrdup("a.example b.example");
+	(void)step(r, (struct job_event){ .kind = EV_START, .job_kind = JOB_REISSUE });
+	assert_true(r->job->method_asked);
+	record_job_free(r->job);
+	r->job = NULL;
+	r->cert.method = xstrdup("http-token");
+	(void)step_in(r, &env, (struct job_event){ .kind = EV_START, .job_kind = JOB_REISSUE });
+	assert_false(r->job->method_asked);
+	assert_int_equal(r->job->method, CFG_DCV_HTTP_TOKEN);
+	/* What the order has is in doubt as long as no answer has come, also when the reissue is given up. */
+	r->job->phase = PHASE_WAIT;
+	r->job->order_id = 66;
+	(void)step_in(r, &env,
+		      (struct job_event){ .kind = EV_DONE, .op = OP_INFO, .order_state = ORDER_PENDING });
+	assert_true(r->job->method_asked);
+	assert_null(r->cert.method);
+	(void)step_in(r, &env, (struct job_event){ .kind = EV_DONE, .op = OP_METHOD, .dcv_token = "tok" });
+	assert_false(r->job->method_asked);
+	assert_string_equal(r->cert.method, "dns-txt-token");
+}
+
+/* Told again and refused: there is nothing to change, or nothing to prove any more. It goes on, and which one it was stays open. */
+static void test_method_is_refused_again(void **state)
+{
+	struct record_cert cert = { .serial = (char *)(uintptr_t) "01", .not_after = T0 + DAY };
+	_cleanup_(record_freep) struct record *r = record_in(PHASE_PUBLISH);
+	struct job_update u;
+
+	(void)state;
+	r->job->method_asked = true;
+	u = fault(r, OP_METHOD, FAULT_REFUSED, 0);
+	assert_int_equal(u.start, OP_PUBLISH);
+	assert_int_equal(r->job->refusals, 0);
+	assert_true(r->job->method_asked);
+	r->job->phase = PHASE_INSTALL;
+	(void)step(r, (struct job_event){ .kind = EV_DONE, .op = OP_INSTALL, .cert = &cert });
+	assert_null(r->job);
+	assert_null(r->cert.method);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -171,6 +226,8 @@ int main(void)
 		cmocka_unit_test(test_cancel_of_an_order),
 		cmocka_unit_test(test_canceled_reissue_takes_looks_and_time),
 		cmocka_unit_test(test_method_is_told_again),
+		cmocka_unit_test(test_method_of_a_reissue),
+		cmocka_unit_test(test_method_is_refused_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
