@@ -156,6 +156,24 @@ static void test_when_records_may_go(void **state)
 	}
 }
 
+/* The CA knows better than the date in the record. */
+static void test_value_that_the_ca_calls_expired(void **state)
+{
+	struct job_env env = env_of(&SPEC_CNAME);
+	_cleanup_(record_freep) struct record *r = placed(PHASE_CHECK, &SPEC_CNAME);
+	struct job_update u;
+
+	(void)state;
+	assert_true(proof_record(r, &SPEC_CNAME));
+	r->job->looked = true;
+	u = step_in(r, &env, (struct job_event){ .kind = EV_DONE, .op = OP_CHECK, .token_expired = true });
+	assert_true(u.persist);
+	assert_int_equal(r->job->phase, PHASE_PUBLISH);
+	assert_int_equal(duty_clean_due(r, T0), 0);
+	env.now = r->job->next_at;
+	assert_int_equal(step_in(r, &env, (struct job_event){ .kind = EV_WAKE }).start, OP_TOKEN);
+}
+
 /* --- mail --- */
 
 static void expect_click(struct record *r, const struct job_env *env, const struct job_update *u, bool told)
@@ -371,6 +389,7 @@ int main(void)
 		cmocka_unit_test(test_targets_again_after_a_restart_or_release),
 		cmocka_unit_test(test_cname_needs_no_targets),
 		cmocka_unit_test(test_when_records_may_go),
+		cmocka_unit_test(test_value_that_the_ca_calls_expired),
 		cmocka_unit_test(test_mail),
 		cmocka_unit_test(test_mail_after_a_restart),
 		cmocka_unit_test(test_mail_that_was_answered),
