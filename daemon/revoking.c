@@ -29,6 +29,9 @@ static void answered(const struct cc_reply *r, void *owner)
 	struct job_env env;
 
 	d->flight->revoking = NULL;
+	/* CertCentral ends an order with its last good certificate: no reissue can follow, only another order. */
+	if (revoked && r->status == CC_STATUS_REVOKED && rv->order_id == d->rec->cert.order_id)
+		d->rec->cert.order_over = true;
 	runner_env(d, &env);
 	revoke_done(d->rec, &env, v->op, &r->outcome, r->request_id, revoked, &u);
 	verbs_revocation(d, &r->outcome);

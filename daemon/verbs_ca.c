@@ -127,11 +127,13 @@ static void canceled(const struct cc_reply *r, void *owner)
 static void cancel_here(struct control_request *rq, struct domain *d)
 {
 	struct json *o = json_new_obj();
+	bool is_local = is_in_pool(d);
 
-	interrupt(d);
+	/* It ends with the answer to what is under way. What may take long (its turn in a webroot, a look) is called off. */
+	if (!is_local)
+		interrupt(d);
 	runner_event(d, &(struct job_event){ .kind = EV_CANCEL });
-	/* It ends with the answer to what is under way, and that answer was called off. */
-	if (d->rec->job)
+	if (d->rec->job && !is_local)
 		runner_event(d, &(struct job_event){ .kind = EV_RESTART });
 	json_set_str(o, "name", d->rec->name);
 	json_set_null(o, "order_id");
@@ -156,10 +158,6 @@ static bool cannot_cancel(struct control_request *rq, const struct domain *d)
 	}
 	if (!verbs_flag(rq, "yes", &yes))
 		return true;
-	if (yes && j->order_id == 0 && is_in_pool(d)) {
-		control_refuse(rq, EX_TEMPFAIL, "%s: files are being written, try again", d->rec->name);
-		return true;
-	}
 	if (j->order_id == 0 && j->submitted_at != 0) {
 		control_refuse(rq, EX_TEMPFAIL,
 			       "%s: not known yet whether the CA has taken the order, try again later",

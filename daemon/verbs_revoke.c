@@ -176,9 +176,11 @@ static bool is_agreed(struct control_request *rq, const struct domain *d, const 
 		control_refuse(
 			rq, EX_USAGE,
 			"%s: this revokes certificate %lld, for good. It is the one that is served: "
-			"clients will refuse it until the next one is deployed, which dvcertd reissues at "
-			"once with a new key. If that is meant, add --yes",
-			name, (long long)t->certificate_id);
+			"clients will refuse it until the next one is deployed, which dvcertd gets at "
+			"once, with a new key: by a reissue or, where the order has no other good "
+			"certificate, by a new (paid) order. If that is meant, add --yes. To replace it "
+			"first: dvcertctl reissue %s --new-key, then revoke it by --certificate-id",
+			name, (long long)t->certificate_id, name);
 	else
 		control_refuse(rq, EX_USAGE,
 			       "%s: this revokes certificate %lld, for good: whoever serves it is refused by "
