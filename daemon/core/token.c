@@ -4,12 +4,29 @@
 
 #include <string.h>
 
+static size_t sane_len(const char *s)
+{
+	return strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-");
+}
+
 bool token_is_sane(const char *token)
 {
-	size_t n = 0;
+	size_t n = token ? sane_len(token) : 0;
 
-	if (token == NULL)
-		return false;
-	n = strspn(token, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-");
 	return n > 0 && n <= TOKEN_LEN_MAX && token[n] == '\0';
+}
+
+bool token_text_is_sane(const char *text)
+{
+	size_t n;
+
+	if (!text || strlen(text) > TOKEN_TEXT_MAX)
+		return false;
+	for (;; text += n + 1) {
+		n = sane_len(text);
+		if (n == 0 || n > TOKEN_LEN_MAX)
+			return false;
+		if (text[n] != '\n')
+			return text[n] == '\0';
+	}
 }

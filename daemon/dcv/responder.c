@@ -105,7 +105,7 @@ void responder_add(struct responder *r, const char *name, const char *token)
 	struct host *h = find_host(r, name);
 
 	/* Checked at the border, and here once more because this is what the world gets to see. */
-	if (!token_is_sane(token))
+	if (!token_text_is_sane(token))
 		return;
 	if (!h)
 		h = add_host(r, name);

@@ -21,7 +21,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#define FILE_MAX    (TOKEN_LEN_MAX + 64) /* white space of an editor at the end */
+#define FILE_MAX    (TOKEN_TEXT_MAX + 64) /* white space of an editor at the end */
 #define FILE_NAME   "fileauth.txt"
 #define TMP_PREFIX  ".dvcert-proof-"
 #define TMP_RANDOM  8
@@ -304,7 +304,7 @@ int webroot_publish(const char *webroot, const char *token, const char *const *o
 	size_t len = 0;
 	int r;
 
-	if (!token_is_sane(token))
+	if (!token_text_is_sane(token))
 		return err_set(reterr, -EINVAL, "the CA's token is not 1 to %d letters, digits, '_' and '-'",
 			       TOKEN_LEN_MAX);
 	dir = open_folder(webroot, true, reterr);

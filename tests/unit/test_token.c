@@ -43,11 +43,34 @@ static void test_length(void **state)
 	assert_true(token_is_sane(longest));
 }
 
+/* Several request tokens in one file, each as sane as one alone. */
+static void test_texts(void **state)
+{
+	const char *const good[] = { "a", "a\nb", "0a1b\nc-_d\nE" };
+	const char *const bad[] = { "", "\n", "a\n", "\na", "a\n\nb", "a b", "a\r\nb", "a\n../b" };
+	char longest[TOKEN_TEXT_MAX + 2];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
+		assert_true(token_text_is_sane(good[i]));
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_false(token_text_is_sane(bad[i]));
+	assert_false(token_text_is_sane(NULL));
+	memset(longest, 'a', sizeof(longest));
+	for (size_t i = 64; i < TOKEN_TEXT_MAX; i += 65)
+		longest[i] = '\n';
+	longest[TOKEN_TEXT_MAX + 1] = '\0';
+	assert_false(token_text_is_sane(longest));
+	longest[TOKEN_TEXT_MAX] = '\0';
+	assert_true(token_text_is_sane(longest));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sane),
 		cmocka_unit_test(test_not_sane),
+		cmocka_unit_test(test_texts),
 		cmocka_unit_test(test_length),
 	};
 
