@@ -140,7 +140,7 @@ def test_plan_of_instant_issuance(world):
     world.start_web(responder_port=port)
     dcv = {"method": "http-token", "responder": True}
     d = world.make_daemon(
-        world.domain(NAME, scutum=False, dcv=dcv),
+        world.domain(NAME, scutum=False),
         certcentral={"instant_issuance": True},
         responder={"listen": f"127.0.0.1:{port}"},
     )
@@ -347,13 +347,25 @@ def test_revocation_waits_for_an_approval_over_a_restart(world):
     assert "revocation-started" in history and "revocation-done" in history
 
 
-def test_revocation_in_the_middle_of_a_restart(world):
-    """The answer is lost and the process dies: the next one asks again, and it is revoked once."""
+def test_revocation_whose_answer_is_lost(world):
+    """Sent again, refused because there is nothing left to revoke, and seen to be done."""
     d = valid(world)
     world.sandbox.fault("revoke", "drop-after")
+    answer = d.ctl("revoke", NAME, "--yes")
+    assert answer.code == 0 and answer.json["result"] == "revoked", answer
+    wait_generation(d, 2)
+    assert len(world.sandbox.orders(NAME)[0]["revoked"]) == 1
+
+
+def test_revocation_goes_on_without_its_peer_and_after_a_restart(world):
+    d = valid(world)
+    world.sandbox.fault("revoke", "status", status=503, times=0)
     leave(d, verb="revoke", names=[NAME], yes=True)
     base.until(lambda: world.sandbox.counts()["revoke"] >= 1, 20, why="the revocation is sent")
+    again = d.ctl("revoke", NAME, "--order", "--yes")
+    assert again.code == 75 and "under way" in again.err
     d.kill9()
+    world.sandbox.clear_faults()
     d.start()
     wait_generation(d, 2)
     assert len(world.sandbox.orders(NAME)[0]["revoked"]) == 1
