@@ -4,6 +4,7 @@
 #include "daemon/core/job_priv.h"
 
 #include "common/mem.h"
+#include "daemon/core/outside.h"
 #include "daemon/core/retry.h"
 
 /* Downloads that cannot be installed are an error, no longer a hiccup, from this one on. */
@@ -246,12 +247,12 @@ static void order_ended(struct job_ctx *c)
 	_cleanup_free_ char *text =
 		xasprintf("order %lld is %s", (long long)id, ev->order_word ? ev->order_word : "ended");
 
+	/* The end of the plan in use: what follows from it is the same, whoever hears of it first. */
 	if (c->job->kind == JOB_REISSUE) {
-		c->rec->cert.order_over = true;
-		if (ev->order_word && strcmp(ev->order_word, "revoked") == 0 && c->rec->cert.revoked_at == 0)
-			c->rec->cert.revoked_at = c->env->now;
+		outside_learn(c->rec, c->env,
+			      &(struct outside){ .order_state = ORDER_ENDED, .order_word = ev->order_word },
+			      c->u);
 		if (!c->job->canceled) {
-			job_report(c->u, REPORT_ORDER_OVER, "%s: it cannot be reissued", text);
 			job_end(c);
 			return;
 		}
