@@ -164,6 +164,13 @@ static void fill_event(struct domain *d, enum job_op op, const struct cc_reply *
 		info_event(d->rec, r, ev);
 }
 
+/* A reissue that is refused: perhaps the order is over, and nobody has told. Whoever goes on from there has to know. */
+static void refused(const struct operation *o, const struct outcome *outcome)
+{
+	if (o->op == OP_SUBMIT && outcome->fault == FAULT_REFUSED && o->domain->rec->job->kind == JOB_REISSUE)
+		o->domain->watch_order = true;
+}
+
 static void answered(const struct cc_reply *r, void *owner)
 {
 	struct operation *o = owner;
@@ -173,6 +180,7 @@ static void answered(const struct cc_reply *r, void *owner)
 	if (r->outcome.fault == FAULT_AUTH)
 		key_is_stopped(o->domain->app, &r->outcome);
 	if (r->outcome.fault != FAULT_NONE) {
+		refused(o, &r->outcome);
 		operation_fault(o, &r->outcome);
 		return;
 	}

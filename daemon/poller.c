@@ -176,8 +176,9 @@ void poller_sync(struct app *a)
 	}
 	if (!p->timer)
 		p->timer = timer_new(a->loop, poll_now, a);
-	/* What others did while we were not there is of interest, as far back as the API tells. */
-	p->since = clock_now() - (a->n_installed > 0 ? (WINDOW_MAX_MIN - 1) * 60 - OVERLAP_S : 0);
+	/* What others did while we were not there is of interest, as far back as the API tells. At a start the domains come one by one,
+	 * so the first of them does not say whether anything is installed. */
+	p->since = clock_now() - ((WINDOW_MAX_MIN - 1) * 60 - OVERLAP_S);
 	p->failures = 0;
 	plan_next(a);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What others do to our certificates. About once a day the CA's OCSP responder (or CRL) is asked whether an installed one is
  * revoked: that needs no API and cannot be forgotten. And where status-changes names the order of one (revoked, reissued in the
- * console, ...), order info tells what became of it. What is learned goes to core/outside.h. */
+ * console, ...), order info tells what became of it. A responder may tell of a revocation before status-changes does: whether the order
+ * is over as well decides what can replace the certificate, so it is asked about first. What is learned goes to core/outside.h. */
 #include "daemon/app.h"
 
 #include "common/clock.h"
@@ -15,7 +16,9 @@
 
 struct watching {
 	struct domain *domain;
-	unsigned generation; /* the one that is looked at */
+	unsigned generation;  /* the one that is looked at */
+	struct outside found; /* what the responder said, while the order is asked about too */
+	char reason[32];
 	struct cc_call *call;
 	struct revoked_call *ocsp;
 	struct work *work;
@@ -71,36 +74,58 @@ static void asked_order(const struct cc_reply *r, void *owner)
 	struct watching *v = owner;
 	struct domain *d = v->domain;
 	const struct record_cert *c = &d->rec->cert;
-	struct outside what = { .order_word = r->status_word,
-				.certificate_id = r->certificate_id,
-				.order_valid_until = r->order_valid_until };
+	struct outside what = v->found;
 
 	v->call = NULL;
 	if (r->outcome.fault != FAULT_NONE) {
-		finish(v, NULL, 0);
+		if (what.revoked)
+			runner_log(d, LOG_LEVEL_WARNING, NULL,
+				   "its issuer says that it is revoked; asked again, because the order "
+				   "cannot be "
+				   "looked at: %s",
+				   r->outcome.message);
+		finish(v, NULL, what.revoked ? tempos(d, AGAIN) : 0);
 		return;
 	}
+	what.order_word = r->status_word;
+	what.certificate_id = r->certificate_id;
+	what.order_valid_until = r->order_valid_until;
 	what.order_state = order_state_of(r->status);
-	what.revoked = r->cert_status == CC_STATUS_REVOKED && r->certificate_id == c->certificate_id;
-	finish(v, &what, 0);
+	what.revoked = what.revoked ||
+		       (r->cert_status == CC_STATUS_REVOKED && r->certificate_id == c->certificate_id);
+	finish(v, &what, v->found.revoked ? tempos(d, PERIOD) : 0);
+}
+
+static void ask_order(struct watching *v)
+{
+	struct domain *d = v->domain;
+
+	cc_order_info(d->app->cc, d->rec->cert.order_id, d->rec->cert.not_after, asked_order, v, &v->call);
 }
 
 static void asked_ocsp(const struct outcome *o, const struct revocation_status *status, void *owner)
 {
 	struct watching *v = owner;
-	struct outside what = { 0 };
+	struct domain *d = v->domain;
 
 	v->ocsp = NULL;
 	if (o->fault != FAULT_NONE) {
-		log_event(LOG_LEVEL_DEBUG, NULL, NULL, "%s: revocation: %s", v->domain->rec->name,
-			  o->message);
-		finish(v, NULL, tempos(v->domain, AGAIN));
+		log_event(LOG_LEVEL_DEBUG, NULL, NULL, "%s: revocation: %s", d->rec->name, o->message);
+		finish(v, NULL, tempos(d, AGAIN));
 		return;
 	}
-	what.revoked = status->state == REVOCATION_REVOKED;
-	what.revoked_at = status->revoked_at;
-	what.reason = status->reason;
-	finish(v, &what, tempos(v->domain, PERIOD));
+	if (status->state != REVOCATION_REVOKED) {
+		finish(v, NULL, tempos(d, PERIOD));
+		return;
+	}
+	snprintf(v->reason, sizeof(v->reason), "%s", status->reason);
+	v->found.revoked = true;
+	v->found.revoked_at = status->revoked_at;
+	v->found.reason = v->reason;
+	if (d->rec->cert.generation == v->generation && d->rec->cert.order_id != 0)
+		ask_order(v);
+	else
+		finish(v, &v->found, tempos(d, PERIOD));
 }
 
 static void read_run(void *arg)
@@ -145,19 +170,32 @@ static bool is_of_interest(const struct domain *d)
 	return c->generation != 0 && c->revoked_at == 0 && clock_now() < c->not_after && !d->is_leaving;
 }
 
+/* Its order may be over too, and that decides what can replace it. */
+static bool is_order_of_interest(const struct domain *d)
+{
+	const struct record_cert *c = &d->rec->cert;
+
+	return c->generation != 0 && c->order_id != 0 && !c->order_over && !d->is_leaving;
+}
+
+static bool is_order_due(const struct domain *d)
+{
+	return d->watch_order && is_order_of_interest(d);
+}
+
 int64_t watching_next_at(const struct domain *d)
 {
-	if (!is_of_interest(d))
-		return DUE_NEVER;
-	return d->watch_order ? 0 : d->watch_at;
+	if (is_order_due(d))
+		return 0;
+	return is_of_interest(d) ? d->watch_at : DUE_NEVER;
 }
 
 void watching_start(struct domain *d)
 {
-	bool order = d->watch_order;
+	bool order = is_order_due(d);
 	struct watching *v;
 
-	if (!is_of_interest(d) || (d->flight && d->flight->watching))
+	if ((!order && !is_of_interest(d)) || (d->flight && d->flight->watching))
 		return;
 	if (d->watch_at == 0)
 		d->watch_at = clock_now() + tempos(d, (int64_t)(str_hash(d->rec->name) % FIRST) + 1);
@@ -171,8 +209,7 @@ void watching_start(struct domain *d)
 	v->generation = d->rec->cert.generation;
 	runner_flight(d)->watching = v;
 	if (order)
-		cc_order_info(d->app->cc, d->rec->cert.order_id, d->rec->cert.not_after, asked_order, v,
-			      &v->call);
+		ask_order(v);
 	else
 		read_chain(v);
 }
@@ -185,7 +222,7 @@ void watching_hint(struct domain *d, const struct cc_entry *e)
 	bool other = order_state_of(e->status) == ORDER_ISSUED && e->certificate_id != 0 && !d->rec->job &&
 		     e->certificate_id != c->certificate_id && e->certificate_id != c->other_id;
 
-	if (!is_of_interest(d) || (!over && !other))
+	if (!is_order_of_interest(d) || (!over && !other))
 		return;
 	d->watch_order = true;
 	runner_look(d);
