@@ -110,9 +110,9 @@ struct domain {
 	struct webroot_lock *holds; /* NULL: no lock */
 	struct lock_waiter *waits;  /* NULL: not in a queue */
 	int64_t save_retry_at;
-	int64_t watch_at; /* when to ask whether the certificate was revoked; 0: not planned yet */
-	bool watch_order; /* ask order info as well: status-changes named the order */
-	uint8_t state;	  /* enum domain_state, as counted in app->counts */
+	int64_t watch_at;	/* when to ask whether the certificate was revoked; 0: not planned yet */
+	int64_t watch_order_at; /* ask order info as well: status-changes named the order; 0: no need */
+	uint8_t state;		/* enum domain_state, as counted in app->counts */
 	bool counted;
 	bool is_pending;   /* counted in app->n_pending */
 	bool is_installed; /* counted in app->n_installed */

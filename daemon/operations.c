@@ -168,7 +168,7 @@ static void fill_event(struct domain *d, enum job_op op, const struct cc_reply *
 static void refused(const struct operation *o, const struct outcome *outcome)
 {
 	if (o->op == OP_SUBMIT && outcome->fault == FAULT_REFUSED && o->domain->rec->job->kind == JOB_REISSUE)
-		o->domain->watch_order = true;
+		o->domain->watch_order_at = clock_now();
 }
 
 static void answered(const struct cc_reply *r, void *owner)

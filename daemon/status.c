@@ -316,7 +316,7 @@ static void warn_of_outside(struct json *w, const struct record *r)
 	if (c->other_id)
 		warn(w, "order %lld was reissued by somebody else: certificate %lld, whose key is not here",
 		     (long long)c->order_id, (long long)c->other_id);
-	if (r->revocation && r->revocation->refused)
+	if (r->revocation && r->revocation->refused && !r->revocation->sent)
 		warn(w, "a revocation waits for an approval in the CertCentral console: request %lld",
 		     (long long)r->revocation->request_id);
 	else if (r->revocation)

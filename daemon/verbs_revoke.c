@@ -101,7 +101,7 @@ static void answered(struct waiter *w, struct domain *d, const struct outcome *o
 		return;
 	}
 	r->request_id = v->request_id;
-	if (v->refused)
+	if (v->refused && !v->sent)
 		end(r, "approval", o->message);
 	else if (v->next_at > r->until)
 		end(r, "pending", o->fault != FAULT_NONE ? o->message : "sent; the CA does not show it yet");

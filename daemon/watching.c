@@ -78,6 +78,7 @@ static void asked_order(const struct cc_reply *r, void *owner)
 
 	v->call = NULL;
 	if (r->outcome.fault != FAULT_NONE) {
+		d->watch_order_at = clock_now() + tempos(d, AGAIN);
 		if (what.revoked)
 			runner_log(d, LOG_LEVEL_WARNING, NULL,
 				   "its issuer says that it is revoked; asked again, because the order "
@@ -180,14 +181,14 @@ static bool is_order_of_interest(const struct domain *d)
 
 static bool is_order_due(const struct domain *d)
 {
-	return d->watch_order && is_order_of_interest(d);
+	return d->watch_order_at != 0 && d->watch_order_at <= clock_now() && is_order_of_interest(d);
 }
 
 int64_t watching_next_at(const struct domain *d)
 {
-	if (is_order_due(d))
-		return 0;
-	return is_of_interest(d) ? d->watch_at : DUE_NEVER;
+	int64_t at = is_of_interest(d) ? d->watch_at : DUE_NEVER;
+
+	return d->watch_order_at != 0 && is_order_of_interest(d) ? MIN(at, d->watch_order_at) : at;
 }
 
 void watching_start(struct domain *d)
@@ -203,7 +204,7 @@ void watching_start(struct domain *d)
 	d->watch_at = MIN(d->watch_at, clock_now() + tempos(d, PERIOD));
 	if (!order && d->watch_at > clock_now())
 		return;
-	d->watch_order = false;
+	d->watch_order_at = 0;
 	v = xmalloc(sizeof(*v));
 	v->domain = d;
 	v->generation = d->rec->cert.generation;
@@ -224,7 +225,7 @@ void watching_hint(struct domain *d, const struct cc_entry *e)
 
 	if (!is_order_of_interest(d) || (!over && !other))
 		return;
-	d->watch_order = true;
+	d->watch_order_at = clock_now();
 	runner_look(d);
 }
 

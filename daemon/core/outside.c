@@ -30,6 +30,19 @@ static void hold(struct record *rec, const struct job_env *env, const char *code
 	job_report(u, REPORT_HELD, "%s", message);
 }
 
+/* An issuance that is under way may be about to use the key once more. What was not sent yet starts over with another one; spec_hash is
+ * never 0. */
+static void needs_new_key(struct record *rec)
+{
+	struct record_job *j = rec->job;
+
+	if (!j || j->new_key || !decide_needs_new_key(rec))
+		return;
+	j->new_key = true;
+	if (j->submitted_at == 0 && j->order_id == 0)
+		j->spec_hash = 0;
+}
+
 static void is_revoked(struct record *rec, const struct job_env *env, int64_t at, const char *reason,
 		       struct job_update *u)
 {
@@ -40,12 +53,14 @@ static void is_revoked(struct record *rec, const struct job_env *env, int64_t at
 		if (reason && reason[0] && !c->revoked_for) {
 			set_str(&c->revoked_for, reason);
 			u->persist = true;
+			needs_new_key(rec);
 		}
 		return;
 	}
 	c->revoked_at = at ? at : env->now;
 	set_str(&c->revoked_for, reason);
 	u->persist = true;
+	needs_new_key(rec);
 	job_report(u, REPORT_REVOKED, "certificate %lld is revoked at the CA%s%s",
 		   (long long)c->certificate_id, c->revoked_for ? ": " : "",
 		   c->revoked_for ? c->revoked_for : "");
@@ -216,8 +231,9 @@ static void sent(struct record *rec, const struct job_env *env, const struct out
 	/* Refused after an attempt that nobody answered: perhaps because that one was taken. */
 	if ((o->fault == FAULT_REFUSED || o->fault == FAULT_NOT_FOUND) && v->attempts > 0 &&
 	    can_be_seen(rec)) {
-		v->sent = true;
-		try_later(rec, env, o, u);
+		v->sent = v->refused = true;
+		v->attempts = 0;
+		u->persist = true;
 		return;
 	}
 	if (is_final(o)) {
@@ -269,7 +285,8 @@ static void looked(struct record *rec, const struct job_env *env, const struct o
 	/* Its certificate may have been replaced meanwhile: then it is not shown any more. */
 	if (revoked || (v->sent && !can_be_seen(rec))) {
 		is_done(rec, env, u);
-	} else if (!can_be_seen(rec) || env->now - v->asked_at > LOOK_LIFE) {
+	} else if (!can_be_seen(rec) || env->now - v->asked_at > LOOK_LIFE ||
+		   (v->sent && v->refused && o->fault == FAULT_NONE)) {
 		job_report(
 			u, REPORT_REVOKE_FAILED,
 			"not revoked, as far as can be seen: look at order %lld in the CertCentral console",

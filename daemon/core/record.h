@@ -109,7 +109,7 @@ struct record_revocation {
 	int64_t asked_at;
 	int64_t request_id; /* waits for an approval; 0: does not */
 	bool sent;	    /* the CA took it: only its effect is awaited */
-	bool refused;	    /* we may not approve it ourselves */
+	bool refused; /* we may not approve it ourselves; with sent: refused, perhaps because it is done already */
 	unsigned attempts;
 	int64_t next_at; /* 0: now */
 };

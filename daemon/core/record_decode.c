@@ -347,6 +347,8 @@ static int decode_revocation(const struct json *o, struct record *r, struct err 
 		rc = get_uint(o, "attempts", &v->attempts, reterr);
 	if (rc == 0 && v->order_id <= 0)
 		rc = err_set(reterr, -EBADMSG, "revocation: order_id is needed");
+	/* Whoever wrote this may have died with the request on its way. */
+	v->attempts = MAX(v->attempts, 1u);
 	return rc;
 }
 

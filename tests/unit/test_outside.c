@@ -358,6 +358,41 @@ static void test_refused_after_a_lost_answer(void **state)
 	assert_int_equal(wanted(r), WANT_NOTHING);
 }
 
+/* ... and when it is not so, the refusal was meant. */
+static void test_refused_for_good_after_a_lost_answer(void **state)
+{
+	_cleanup_(record_freep) struct record *r = revoking(0, NULL);
+	struct job_update u = answer(r, REVOKE_SEND, FAULT_UNCLEAR, 0, false);
+
+	(void)state;
+	(void)answer(r, REVOKE_SEND, FAULT_REFUSED, 0, false);
+	u = answer(r, REVOKE_LOOK, FAULT_UNCLEAR, 0, false);
+	assert_non_null(r->revocation);
+	u = answer(r, REVOKE_LOOK, FAULT_NONE, 0, false);
+	assert_true(reported(&u, REPORT_REVOKE_FAILED));
+	assert_null(r->revocation);
+	assert_false(r->held || r->cert.order_over);
+}
+
+/* A key that is revoked for what it is must not go into the certificate that is being made. */
+static void test_revoked_while_a_job_uses_the_key(void **state)
+{
+	_cleanup_(record_freep) struct record *r = revoking(88, NULL);
+	struct job_update u = { 0 };
+
+	(void)state;
+	record_revocation_free(r->revocation);
+	r->revocation = NULL;
+	r->job = xmalloc(sizeof(*r->job));
+	r->job->spec_hash = 1;
+	outside_learn(r, &ENV, &(struct outside){ .revoked = true, .reason = "superseded" }, &u);
+	assert_false(r->job->new_key);
+	r->cert.revoked_at = 0;
+	outside_learn(r, &ENV, &(struct outside){ .revoked = true, .reason = "keyCompromise" }, &u);
+	assert_true(r->job->new_key);
+	assert_int_equal(r->job->spec_hash, 0); /* starts over: see job_begin() */
+}
+
 static void test_approved_by_ourselves(void **state)
 {
 	_cleanup_(record_freep) struct record *r = revoking(88, NULL);
@@ -548,6 +583,8 @@ int main(void)
 		cmocka_unit_test(test_sending_is_repeated),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_refused_after_a_lost_answer),
+		cmocka_unit_test(test_refused_for_good_after_a_lost_answer),
+		cmocka_unit_test(test_revoked_while_a_job_uses_the_key),
 		cmocka_unit_test(test_approved_by_ourselves),
 		cmocka_unit_test(test_approval_by_somebody_else),
 		cmocka_unit_test(test_looking_has_an_end),
