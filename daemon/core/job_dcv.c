@@ -65,11 +65,6 @@ static void method_is_known(struct job_ctx *c)
 	j->method_asked = j->method_refused = false;
 	if (j->kind == JOB_REISSUE)
 		job_set_str(&c->rec->cert.method, cfg_dcv_method_name(j->method));
-	job_set_str(&j->dcv_token, c->ev->dcv_token);
-	j->dcv_token_expires_at = c->ev->dcv_token_expires_at;
-	job_set_str(&j->targets, NULL);
-	j->looked = false;
-	j->looks = 0;
 }
 
 /* The configuration wants another method than the order was placed with. */
@@ -85,6 +80,12 @@ void job_on_method(struct job_ctx *c)
 		job_question_fault(c);
 		return;
 	}
+	/* The value goes with the method; what a refusal does not tell is asked for. */
+	job_set_str(&j->dcv_token, c->ev->dcv_token);
+	j->dcv_token_expires_at = c->ev->dcv_token_expires_at;
+	job_set_str(&j->targets, NULL);
+	j->looked = false;
+	j->looks = 0;
 	j->attempts = 0;
 	c->u->persist = true;
 	if (job_waits_for_click(c)) {

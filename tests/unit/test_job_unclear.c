@@ -207,7 +207,7 @@ static void test_method_is_refused_again(void **state)
 	(void)state;
 	r->job->method_asked = true;
 	u = fault(r, OP_METHOD, FAULT_REFUSED, 0);
-	assert_int_equal(u.start, OP_PUBLISH);
+	assert_int_equal(u.start, OP_TOKEN); /* the lost answer may have brought another value */
 	assert_int_equal(r->job->refusals, 0);
 	assert_true(r->job->method_asked);
 	r->job->phase = PHASE_INSTALL;
