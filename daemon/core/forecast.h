@@ -43,4 +43,5 @@ struct forecast {
 	int64_t then_at;				   /* DUE_NEVER: nothing is planned */
 };
 
+/* Fills ret; allocates nothing that stays. */
 void forecast(const struct forecast_env *env, struct forecast *ret);
