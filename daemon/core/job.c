@@ -201,26 +201,43 @@ static enum job_op next_early_op(const struct job_ctx *c)
 	return j->looked ? OP_NONE : OP_LOOK;
 }
 
+static enum job_op next_publish_op(const struct job_ctx *c)
+{
+	const struct record_job *j = c->job;
+
+	if (j->method != c->env->spec->dcv.method || (j->method_asked && !j->method_refused))
+		return OP_METHOD;
+	if (!job_token_is_usable(c))
+		return OP_TOKEN;
+	return needs_targets(c) ? OP_TARGETS : OP_PUBLISH;
+}
+
+/* Put up again where the CA did not see it, then our own look, then the CA's. */
+static enum job_op next_check_op(const struct job_ctx *c)
+{
+	const struct record_job *j = c->job;
+
+	if (j->republish)
+		return needs_targets(c) ? OP_TARGETS : OP_PUBLISH;
+	return j->looked ? OP_CHECK : OP_LOOK;
+}
+
 /* What the phase has to do now; values, places, looks and putting a proof up again are steps within one phase. NONE: it
  * is over. */
 enum job_op job_next_op(const struct job_ctx *c)
 {
-	const struct record_job *j = c->job;
-
-	if (j->phase == PHASE_PREPARE)
-		return next_early_op(c);
-	if (j->phase == PHASE_PUBLISH &&
-	    (j->method != c->env->spec->dcv.method || (j->method_asked && !j->method_refused)))
-		return OP_METHOD;
-	if (j->phase == PHASE_PUBLISH && !job_token_is_usable(c))
-		return OP_TOKEN;
-	if ((j->phase == PHASE_PUBLISH || (j->phase == PHASE_CHECK && j->republish)) && needs_targets(c))
-		return OP_TARGETS;
-	if (j->phase == PHASE_CHECK && j->republish)
-		return OP_PUBLISH;
-	if (j->phase == PHASE_CHECK && !j->looked)
-		return OP_LOOK;
-	return PHASES[j->phase].op;
+	switch (c->job->phase) {
+	case PHASE_PREPARE: return next_early_op(c);
+	case PHASE_PUBLISH: return next_publish_op(c);
+	case PHASE_CHECK: return next_check_op(c);
+	case PHASE_SUBMIT:
+	case PHASE_RESOLVE:
+	case PHASE_WAIT:
+	case PHASE_DOWNLOAD:
+	case PHASE_INSTALL:
+	case PHASE_NR: break;
+	}
+	return PHASES[c->job->phase].op;
 }
 
 static void warn_of_lost_names(struct job_ctx *c)
