@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include "common/mem.h"
+
 static X509_REQ *parse(const char *pem)
 {
 	BIO *b = BIO_new_mem_buf(pem, -1);
@@ -159,12 +161,81 @@ static void test_same(void **state)
 	assert_false(csr_same("-----BEGIN CERTIFICATE REQUEST", "-----BEGIN CERTIFICATE REQUEST"));
 }
 
+/* Swaps two characters in the middle of the base64. */
+static char *spoilt(const char *pem)
+{
+	char *s = xstrdup(pem);
+	size_t at = strlen(s) - 120;
+
+	s[at] = s[at] == 'A' ? 'B' : 'A';
+	return s;
+}
+
+static void test_requests_of_others(void **state)
+{
+	static const char *const NAMES[] = { "a.example" };
+	_cleanup_(key_freep) struct key *k = NULL, *other = NULL, *pub = NULL;
+	_cleanup_free_ char *csr = NULL, *bad = NULL, *twice = NULL, *crlf = NULL;
+
+	(void)state;
+	assert_int_equal(key_generate(KEY_EC_P256, 0, &k, NULL), 0);
+	assert_int_equal(key_generate(KEY_EC_P256, 0, &other, NULL), 0);
+	assert_int_equal(csr_make(k, NAMES, 1, &csr, NULL), 0);
+	assert_int_equal(csr_key(csr, strlen(csr), &pub, NULL), 0);
+	assert_true(key_matches(pub, KEY_EC_P256, 0));
+	assert_true(csr_belongs(csr, strlen(csr), k));
+	assert_true(csr_belongs(csr, strlen(csr), pub));
+	assert_false(csr_belongs(csr, strlen(csr), other));
+	bad = spoilt(csr);
+	assert_false(csr_belongs(bad, strlen(bad), k));
+	twice = xasprintf("%s%s", csr, csr);
+	assert_false(csr_belongs(twice, strlen(twice), k));
+	crlf = xasprintf("some text\r\n%s\r\n", csr);
+	assert_true(csr_belongs(crlf, strlen(crlf), k));
+}
+
+static void refused(const char *text, size_t len, const char *said)
+{
+	struct key *k = NULL;
+	struct err e = ERR_INIT;
+
+	assert_int_equal(csr_key(text, len, &k, &e), -EBADMSG);
+	assert_null(k);
+	if (strstr(e.text, said) == NULL)
+		fail_msg("\"%s\" does not say \"%s\"", e.text, said);
+}
+
+static void test_what_is_no_request(void **state)
+{
+	static const char CERT[] = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+	static const char EMPTY[] =
+		"-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n";
+	_cleanup_(key_freep) struct key *k = NULL;
+	_cleanup_wipe_ char *pem = NULL;
+	_cleanup_free_ char *large = xasprintf("%*s", (int)CSR_READ_MAX + 1, "");
+
+	(void)state;
+	assert_int_equal(key_generate(KEY_EC_P256, 0, &k, NULL), 0);
+	assert_int_equal(key_to_pem(k, NULL, &pem, NULL), 0);
+	refused("", 0, "no certificate request");
+	refused("hello\n", 6, "no certificate request");
+	refused("0\x82", 2, "DER");
+	refused(pem, strlen(pem), "private key");
+	refused(CERT, strlen(CERT), "is a CERTIFICATE, not");
+	refused(EMPTY, strlen(EMPTY), "broken");
+	refused(large, strlen(large), "larger than");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_make),	cmocka_unit_test(test_many),
-		cmocka_unit_test(test_refuses), cmocka_unit_test(test_damaged_key),
+		cmocka_unit_test(test_make),
+		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_refuses),
+		cmocka_unit_test(test_damaged_key),
 		cmocka_unit_test(test_same),
+		cmocka_unit_test(test_requests_of_others),
+		cmocka_unit_test(test_what_is_no_request),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -62,6 +62,9 @@ static void test_default_windows(void **state)
 	for (int i = 0; i < 90; i++)
 		assert_int_equal(take(r, 1000 + i), 0);
 	assert_int_equal(rates_left(r, 1089), 0);
+	assert_int_equal(rates_left_of(r, &limits[0], 1089), 0);
+	assert_int_equal(rates_left_of(r, &limits[1], 1089), 810);
+	assert_int_equal(rates_left_of(r, &(struct rates_limit){ 100, 5000 }, 1089), 10);
 	assert_int_equal(take(r, 1100), 4900);
 	assert_int_equal(take(r, 5999), 1);
 	assert_int_equal(rates_left(r, 6000), 1);
@@ -79,6 +82,7 @@ static void test_stop(void **state)
 	rates_stop(r, 3000); /* the later one wins */
 	assert_int_equal(take(r, 1000), 4000);
 	assert_int_equal(rates_left(r, 4999), 0);
+	assert_int_equal(rates_left_of(r, &limits[0], 4999), 0);
 	assert_int_equal(rates_left(r, 5000), 5);
 	assert_int_equal(take(r, 5000), 0);
 }
