@@ -6,6 +6,8 @@
 #include "common/words.h"
 #include "daemon/core/proof.h"
 
+#include <strings.h>
+
 struct target {
 	struct dnsproof *p;
 	struct dnslook_call *call;
@@ -119,13 +121,27 @@ static void join_targets(struct dnsproof *p)
 	p->text = words_join(&ends);
 }
 
+/* The record of a proof by dns-cname-token is no delegation: nobody but the CA can write where it leads. */
+static bool is_proof(const char *name)
+{
+	size_t len = strlen(name), suffix = strlen(PROOF_CNAME_SUFFIX);
+
+	return len > suffix && strcasecmp(name + len - suffix, PROOF_CNAME_SUFFIX) == 0;
+}
+
 static void found(const struct outcome *o, const char *name, void *owner)
 {
 	struct target *t = owner;
 	struct dnsproof *p = t->p;
 
 	t->call = NULL;
-	if (name)
+	if (name && is_proof(name))
+		(void)outcome_set(
+			&p->outcome, FAULT_UNCLEAR, "old_cname",
+			"%.100s: a CNAME to %.100s still stands there, the proof of an order with "
+			"dns-cname-token; no TXT record can be beside it: remove it, if it does not go",
+			t->name, name);
+	else if (name)
 		t->end = xstrdup(name);
 	else if (p->outcome.fault == FAULT_NONE)
 		(void)outcome_set(&p->outcome, o->fault, o->code, "%.100s: %s", t->name, o->message);

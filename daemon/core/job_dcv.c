@@ -3,6 +3,7 @@
 #include "daemon/core/job_priv.h"
 
 #include "common/mem.h"
+#include "daemon/core/proof.h"
 #include "daemon/core/retry.h"
 
 /* Our own look fails this often before the CA is asked all the same: it delays, it never blocks. */
@@ -67,6 +68,19 @@ static void method_is_known(struct job_ctx *c)
 		job_set_str(&c->rec->cert.method, cfg_dcv_method_name(j->method));
 }
 
+/* Records of the method before are being taken down. Beside a CNAME there can be no other record, so servers would drop the new one
+ * without a word, or what was our own CNAME would pass for a delegation. */
+static bool has_old_records(const struct job_ctx *c)
+{
+	for (uint32_t i = 0; i < c->rec->n_proofs; i++) {
+		const struct record_proof *p = &c->rec->proofs[i];
+
+		if (p->place != PROOF_WEBROOT && !proof_is_needed(c->rec, p))
+			return true;
+	}
+	return false;
+}
+
 /* The configuration wants another method than the order was placed with. */
 void job_on_method(struct job_ctx *c)
 {
@@ -93,7 +107,10 @@ void job_on_method(struct job_ctx *c)
 		job_go_at(c, PHASE_WAIT, c->env->now + RETRY_INFO_FIRST * c->env->tempo);
 		return;
 	}
-	job_begin(c);
+	if (proof_is_dns(c->env->spec->dcv.method) && has_old_records(c))
+		j->next_at = c->env->now + c->env->tempo;
+	else
+		job_begin(c);
 }
 
 /* A name whose delegation cannot be found out is not written to: it would be the wrong place. */
@@ -113,7 +130,8 @@ void job_on_targets(struct job_ctx *c)
 void job_on_publish(struct job_ctx *c)
 {
 	if (c->ev->kind == EV_FAULT) {
-		job_set_str(&c->job->targets, NULL); /* perhaps the delegation led to the wrong place, and is mended */
+		job_set_str(&c->job->targets,
+			    NULL); /* perhaps the delegation led to the wrong place, and is mended */
 		job_retry(c, c->ev->outcome);
 		return;
 	}
@@ -141,6 +159,8 @@ void job_on_look(struct job_ctx *c)
 		return;
 	}
 	j->looks++;
+	/* Servers drop a CNAME without a word as long as something else stands at its name. */
+	j->republish = j->republish || (j->method == CFG_DCV_DNS_CNAME_TOKEN && o->fault == FAULT_REFUSED);
 	record_set_error(c->rec, c->env->now, o->code, o->message);
 	job_report(c->u, REPORT_NOT_VISIBLE, "%s", o->message);
 	if (j->looks >= LOOKS_BEFORE_ASKING) {
@@ -155,6 +175,7 @@ void job_on_check(struct job_ctx *c)
 {
 	const struct job_event *ev = c->ev;
 	struct record_job *j = c->job;
+	_cleanup_free_ char *text = NULL;
 
 	if (ev->kind == EV_FAULT) {
 		job_question_fault(c);
@@ -178,8 +199,9 @@ void job_on_check(struct job_ctx *c)
 	job_set_str(&j->targets, NULL);
 	j->looked = !c->env->look;
 	j->looks = LOOKS_BEFORE_ASKING - 1;
-	job_retry_at(c, "not_validated", ev->detail ? ev->detail : "the CA does not see the proof yet",
-		     job_pause(c, j->attempts, RETRY_CHECK_CAP));
+	text = xasprintf("the CA does not see the proof yet%s%s", ev->detail ? ": " : "",
+			 ev->detail ? ev->detail : "");
+	job_retry_at(c, "not_validated", text, job_pause(c, j->attempts, RETRY_CHECK_CAP));
 	job_report(c->u, REPORT_NOT_YET, "%s", c->rec->error.message);
 	if (ev->token_expired)
 		job_set_str(&j->dcv_token, NULL);

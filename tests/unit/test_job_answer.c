@@ -251,7 +251,7 @@ static void test_check_says_not_yet(void **state)
 		assert_int_equal(u.start, OP_NONE);
 		assert_true(u.persist);
 		assert_string_equal(r->error.code, "not_validated");
-		assert_string_equal(r->error.message, "404 at b");
+		assert_string_equal(r->error.message, "the CA does not see the proof yet: 404 at b");
 		assert_int_equal(r->error.attempts, i + 1);
 		assert_int_equal(r->job->phase, PHASE_CHECK);
 		assert_int_equal(r->job->next_at, env.now + pause);
