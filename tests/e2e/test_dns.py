@@ -208,6 +208,17 @@ def test_delegated_to_where_we_cannot_write(world, target, zone, said):
     assert f"TXT record {target} is left alone, remove it yourself if it is there" in d.log()
 
 
+def test_cname_of_a_proof_is_no_delegation(world):
+    """Somebody proved the name by hand once, and left the record."""
+    world.add((PLACE, "CNAME", "abc123.dcv.digicert.com"))
+    d = world.run(world.entry(NAME), dns=RESOLVER)
+    d.wait_error(NAME, rf"{PLACE}: a CNAME to abc123\.dcv\.digicert\.com .*remove it")
+    assert world.proofs(d, NAME) == [] and world.sandbox.counts()["check"] == 0
+    world.dns.remove(PLACE, "CNAME")
+    world.before = world.zones()
+    world.assert_done(d, NAME)
+
+
 # --- many ---
 
 
