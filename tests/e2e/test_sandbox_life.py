@@ -279,6 +279,15 @@ def test_rejection_of_everything(box):
     assert statuses(box, p["id"]) == [("primary", "issued"), ("reissue", "dropped"), ("duplicate", "dropped")]
 
 
+def test_key_of_a_user_skips_nothing(box):
+    box.admin("POST", "settings", {"approval": "required", "key_role": "user"})
+    assert "requests" in box.placed(["u.example"], top={"skip_approval": True})
+    box.admin("POST", "settings", {"key_role": "admin"})
+    p = issued(box, ["v.example"], top={"skip_approval": True})
+    box.admin("POST", "settings", {"key_role": "user"})
+    assert "requests" in reissue(box, p["id"], ["v.example"]).json
+
+
 def test_who_may_approve(box):
     box.admin("POST", "settings", {"approval": "required", "approver": "other"})
     rid = box.placed(["w.example"], top={"skip_approval": False})["requests"][0]["id"]

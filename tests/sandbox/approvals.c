@@ -40,6 +40,11 @@ struct approval *approvals_add(struct sandbox *sb, struct order *o, struct certi
 	return a;
 }
 
+bool approvals_needed(const struct sandbox *sb, bool skip)
+{
+	return sb->set.require_approval && (!skip || sb->set.role_user);
+}
+
 struct approval *approvals_waiting(const struct order *o)
 {
 	for (size_t i = 0; i < o->n_approvals; i++)

@@ -16,6 +16,8 @@ void approvals_cancel(struct sandbox *sb, const struct request *rq, struct reply
 /* Notes a request; when it does not wait it counts as approved. Copies comments (NULL = none). */
 struct approval *approvals_add(struct sandbox *sb, struct order *o, struct certificate *subject,
 			       enum approval_kind kind, bool waits, const char *comments);
+/* Does what is asked for now wait for somebody? Only an administrator's key skips that. */
+bool approvals_needed(const struct sandbox *sb, bool skip);
 /* May it be approved now? What would issue a certificate that cannot live may not. 0, or -1 with the error in *rp. */
 int approvals_check(const struct sandbox *sb, const struct approval *a, struct reply *rp) _must_check_;
 /* Carries the request out, or gives it up. It must be pending. */

@@ -111,7 +111,7 @@ static struct certificate *place_reissue(struct sandbox *sb, const struct reques
 	if (order_wish_parse_change(body, o, false, sbx_now(sb), &w, rp) == 0 &&
 	    choose_auth_key(sb, o, &w, auth_key, rp) == 0 && caa_check(sb, w.names, w.n_names, rp) == 0) {
 		c = certificates_add(sb, o, CERTIFICATE_REISSUE, &w);
-		c->waits = sb->set.require_approval && !w.skip_approval;
+		c->waits = approvals_needed(sb, w.skip_approval);
 		const struct approval *a = approvals_add(sb, o, c, APPROVAL_REISSUE, c->waits, w.comments);
 		start_reissue(sb, c);
 		reply_json(rp, 201, reissue_json(sb, c, a));
@@ -174,7 +174,7 @@ void changes_duplicate(struct sandbox *sb, const struct request *rq, struct repl
 	    check_duplicate_names(&w, o->active, rp) == 0 && check_original(sb, o, rp) == 0 &&
 	    caa_check(sb, w.names, w.n_names, rp) == 0) {
 		struct certificate *c = certificates_add(sb, o, CERTIFICATE_DUPLICATE, &w);
-		c->waits = sb->set.require_approval && !w.skip_approval;
+		c->waits = approvals_needed(sb, w.skip_approval);
 		const struct approval *a = approvals_add(sb, o, c, APPROVAL_DUPLICATE, c->waits, w.comments);
 		if (!c->waits)
 			certificates_issue(sb, c);

@@ -139,7 +139,7 @@ static struct order *add_order(struct sandbox *sb, const char *product, struct o
 {
 	struct order *o = xmalloc(sizeof(*o));
 	int64_t now_ms = sbx_now_ms(sb);
-	bool wait = sb->set.require_approval && !w->skip_approval;
+	bool wait = approvals_needed(sb, w->skip_approval);
 	*o = (struct order){
 		.id = sb->first_id + (int64_t)sb->n_orders,
 		.product = product,
