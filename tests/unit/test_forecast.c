@@ -17,7 +17,7 @@ static struct forecast look_with(const struct forecast_env *env)
 	return f;
 }
 
-static struct forecast_env env_of(const struct cfg_domain *spec, const struct record *r)
+static struct forecast_env looking_at(const struct cfg_domain *spec, const struct record *r)
 {
 	return (struct forecast_env){
 		.view = { .spec = spec, .rec = r, .now = T0, .order_allowed_at = T0, .cert_life = LIFE },
@@ -27,7 +27,7 @@ static struct forecast_env env_of(const struct cfg_domain *spec, const struct re
 
 static struct forecast look(const struct record *r)
 {
-	struct forecast_env env = env_of(&SPEC, r);
+	struct forecast_env env = looking_at(&SPEC, r);
 
 	return look_with(&env);
 }
@@ -103,7 +103,7 @@ static void test_every_dns_method_takes_the_same_calls(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(METHODS); i++) {
 		struct cfg_domain spec = with_method(METHODS[i]);
-		struct forecast_env env = env_of(&spec, r);
+		struct forecast_env env = looking_at(&spec, r);
 
 		assert_int_equal(look_with(&env).n_calls, 4);
 	}
@@ -113,7 +113,7 @@ static void test_email_waits_for_a_click(void **state)
 {
 	_cleanup_(record_freep) struct record *r = record_new("a.example");
 	struct cfg_domain spec = with_method(CFG_DCV_EMAIL);
-	struct forecast_env env = env_of(&spec, r);
+	struct forecast_env env = looking_at(&spec, r);
 	struct forecast f = look_with(&env);
 
 	(void)state;
@@ -126,7 +126,7 @@ static void test_instant(void **state)
 {
 	_cleanup_(record_freep) struct record *r = record_new("a.example");
 	struct cfg_domain cname = with_method(CFG_DCV_DNS_CNAME_TOKEN);
-	struct forecast_env env = env_of(&RSA, r);
+	struct forecast_env env = looking_at(&RSA, r);
 	struct forecast f;
 
 	(void)state;
@@ -146,7 +146,7 @@ static void test_instant(void **state)
 static void test_good_until_its_renewal(void **state)
 {
 	_cleanup_(record_freep) struct record *r = installed(DAY, 364 * DAY);
-	struct forecast_env env = env_of(&RSA, r);
+	struct forecast_env env = looking_at(&RSA, r);
 	struct forecast f = look_with(&env);
 
 	(void)state;
@@ -163,7 +163,7 @@ static void test_good_until_its_renewal(void **state)
 static void test_reissue_inside_the_plan(void **state)
 {
 	_cleanup_(record_freep) struct record *r = installed(190 * DAY, 175 * DAY);
-	struct forecast_env env = env_of(&RSA, r);
+	struct forecast_env env = looking_at(&RSA, r);
 	struct forecast f = look_with(&env);
 
 	(void)state;
@@ -180,7 +180,7 @@ static void test_reissue_inside_the_plan(void **state)
 static void test_other_names_and_keys(void **state)
 {
 	_cleanup_(record_freep) struct record *r = installed(DAY, 364 * DAY);
-	struct forecast_env env = env_of(&RSA, r);
+	struct forecast_env env = looking_at(&RSA, r);
 	struct cfg_domain ec = RSA;
 	struct forecast f;
 
@@ -211,7 +211,7 @@ static void test_budget_postpones_what_costs(void **state)
 {
 	_cleanup_(record_freep) struct record *fresh = record_new("a.example");
 	_cleanup_(record_freep) struct record *old = installed(190 * DAY, 175 * DAY);
-	struct forecast_env env = env_of(&RSA, fresh);
+	struct forecast_env env = looking_at(&RSA, fresh);
 	struct forecast f;
 
 	(void)state;
@@ -267,7 +267,7 @@ static void test_what_is_left_depends_on_the_facts(void **state)
 {
 	_cleanup_(record_freep) struct record *r = record_in(PHASE_WAIT);
 	struct cfg_domain txt = with_method(CFG_DCV_DNS_TXT_TOKEN), email = with_method(CFG_DCV_EMAIL);
-	struct forecast_env env = env_of(&RSA, r);
+	struct forecast_env env = looking_at(&RSA, r);
 	struct forecast f;
 
 	(void)state;
@@ -324,7 +324,7 @@ static void test_targets(void **state)
 	static const struct cfg_deploy TARGET = { .target = "scutum:a.example" };
 	_cleanup_(record_freep) struct record *r = installed(DAY, 364 * DAY);
 	struct cfg_domain spec = RSA;
-	struct forecast_env env = env_of(&spec, r);
+	struct forecast_env env = looking_at(&spec, r);
 
 	(void)state;
 	spec.deploy = &TARGET;
