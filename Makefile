@@ -48,6 +48,7 @@ UNIT_SRC := $(wildcard tests/unit/test_*.c)
 MODEL_SRC := $(wildcard tests/model/model_*.c)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 BENCH_SRC := $(wildcard tests/bench/bench_*.c)
+SIM_SRC := $(wildcard tests/sim/*.c)
 
 LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o)
 LIB := $(BUILD)/libdvcert.a
@@ -99,6 +100,15 @@ $(MODEL_BIN) $(FUZZ_BIN) $(BENCH_BIN): $(BUILD)/%: $(BUILD)/%.o $(LIB)
 	@echo "  LD      $@"
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(LIB) $(PKG_LIBS) -lpthread
 
+# The whole daemon and the CA in one program: what tests/sim defines is not taken from the library.
+SIM := $(BUILD)/tests/sim/sim
+SIM_OBJ := $(SIM_SRC:%.c=$(BUILD)/%.o) \
+	$(filter-out %/main.o %/server.o %/fetch.o %/dnsask.o,$(SANDBOX_OBJ))
+SIM_WRAP := openat write fsync renameat renameat2 unlinkat symlinkat mkdirat fchmod _exit sbx_wait_locked sbx_wake_by
+$(SIM): $(SIM_OBJ) $(LIB)
+	@echo "  LD      $@"
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $(SIM_WRAP:%=-Wl,--wrap=%) -o $@ $^ $(PKG_LIBS) -lpthread
+
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
 # --- everyday targets ---
@@ -110,7 +120,7 @@ help:
 	@echo "make check     install what is needed (apt), build, run every test"
 	@echo "make install   into DESTDIR=$(DESTDIR) PREFIX=$(PREFIX)"
 	@echo "make deps      only install what is needed (Debian 12)"
-	@echo "make check-asan, check-unit, check-model, check-fuzz, check-e2e, check-clang, lint, bench, fuzz, clean"
+	@echo "make check-asan, check-unit, check-model, check-fuzz, check-e2e, check-clang, lint, bench, bench-requests, fuzz, clean"
 
 # Debian 12 packages: to build, to test, to show. Does nothing when all of them are there.
 DEPS_BUILD := gcc make pkg-config libc6-dev libuv1-dev libcurl4-openssl-dev libjson-c-dev libssl-dev libyaml-dev \
@@ -173,7 +183,7 @@ check-clang:
 	$(Q)$(MAKE) --no-print-directory -s -j4 CC=clang BUILD=build/clang all
 	@echo "clang: no warnings"
 
-.PHONY: check-unit check-model check-fuzz check-e2e lint bench
+.PHONY: check-unit check-model check-fuzz check-e2e lint bench bench-requests
 check-unit: $(UNIT_BIN)
 	$(Q)set -e; for t in $(UNIT_BIN); do $$t; done
 check-model: $(MODEL_BIN)
@@ -188,6 +198,10 @@ lint: all
 
 bench: all $(BENCH_BIN)
 	$(Q)DVCERT_BUILD=$(BUILD) $(PYTHON) tests/bench/bench.py
+	$(Q)DVCERT_BUILD=$(BUILD) $(PYTHON) tests/bench/requests.py
+# The second half alone: requests per certificate, and three years of one domain.
+bench-requests: all
+	$(Q)DVCERT_BUILD=$(BUILD) $(PYTHON) tests/bench/requests.py
 
 # libFuzzer: FUZZ_TIME seconds for each target, starting from the corpora.
 FUZZ_TIME ?= 30
