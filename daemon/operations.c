@@ -119,8 +119,9 @@ static void info_event(const struct record *rec, const struct cc_reply *r, struc
 		ev->foreign = is_foreign(j, r);
 		return;
 	}
+	/* Whoever was given a random value need not be approved any more. */
 	if (r->reissue_pending)
-		ev->order_state = ORDER_PENDING;
+		ev->order_state = r->needs_approval && !j->dcv_token ? ORDER_NEEDS_APPROVAL : ORDER_PENDING;
 	ev->stale = ev->order_state == ORDER_ISSUED &&
 		    (r->csr ? !csr_same(r->csr, j->csr) : r->certificate_id == rec->cert.certificate_id);
 	/* As long as the reissue is pending, the order shows the certificate of before. */
@@ -144,7 +145,8 @@ static void fill_event(struct domain *d, enum job_op op, const struct cc_reply *
 {
 	ev->order_id = r->order_id;
 	ev->certificate_id = r->certificate_id;
-	ev->order_state = r->needs_approval ? ORDER_NEEDS_APPROVAL : order_state_of(r->status);
+	ev->order_state =
+		r->needs_approval && op == OP_SUBMIT ? ORDER_NEEDS_APPROVAL : order_state_of(r->status);
 	ev->order_word = r->status_word;
 	ev->order_valid_until = r->order_valid_until;
 	ev->dcv_token = r->dcv_token;

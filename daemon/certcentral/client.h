@@ -70,7 +70,7 @@ struct cc_reply {
 	const char *dcv_token;	 /* random value */
 	int64_t dcv_token_expires_at;
 	int64_t request_id; /* order, reissue, duplicate, revoke: the request that was made; info: the one that waits */
-	bool needs_approval; /* order, reissue, duplicate: only requests[] came back; revoke: a person has to approve */
+	bool needs_approval; /* order, reissue, duplicate: only requests[] came back; revoke: a person has to approve; info: the reissue */
 	bool validated;		   /* check-dcv: every name is proven */
 	const char *not_validated; /* check-dcv: names not proven yet, blank separated, bounded; "" */
 	const char *common_name;

@@ -207,7 +207,7 @@ static void take_requests(struct cc_decoded *d, const struct json *requests)
 			continue;
 		d->reply.request_id = id_of_request(rq);
 		if (word_is(soft_text(rq, "type"), "reissue"))
-			d->reply.reissue_pending = true;
+			d->reply.reissue_pending = d->reply.needs_approval = true;
 	}
 }
 
