@@ -363,16 +363,6 @@ static void begin_submit(struct job_ctx *c)
 	report_submit(c);
 }
 
-/* The CA may take it although its answer is lost, and the configuration may want the old one again by then. A method is the order's:
- * it stays when a reissue is given up. */
-static void doubt_method(struct job_ctx *c)
-{
-	c->job->method_asked = true;
-	if (c->job->kind == JOB_REISSUE)
-		job_set_str(&c->rec->cert.method, NULL);
-	c->u->persist = true;
-}
-
 bool job_end_if_canceled(struct job_ctx *c)
 {
 	if (!c->job->canceled || c->job->submitted_at != 0 || c->job->order_id != 0)
@@ -400,7 +390,7 @@ void job_begin(struct job_ctx *c)
 		return;
 	}
 	if (c->u->start == OP_METHOD && !j->method_asked)
-		doubt_method(c);
+		job_doubt_method(c);
 	if (c->u->start != OP_PUBLISH)
 		return;
 	/* What must be removed later is on disk before it is put up. */

@@ -50,6 +50,16 @@ void job_on_token(struct job_ctx *c)
 	job_begin(c);
 }
 
+/* The CA may take it although its answer is lost, and the configuration may want the old one again by then. A method is the order's:
+ * it stays when a reissue is given up. */
+void job_doubt_method(struct job_ctx *c)
+{
+	c->job->method_asked = true;
+	if (c->job->kind == JOB_REISSUE)
+		job_set_str(&c->rec->cert.method, NULL);
+	c->u->persist = true;
+}
+
 /* It was told again only because an answer was lost. That this is refused means that there is nothing to change, or that no name is to be
  * proven any more; which one it has stays unknown. */
 static bool is_refused_again(const struct job_ctx *c)

@@ -51,6 +51,8 @@ void job_question_fault(struct job_ctx *c);
 /* The CA says, in whatever answer, that the order is issued. */
 void job_order_issued(struct job_ctx *c);
 void job_wait_for_click(struct job_ctx *c);
+/* From the request on that tells the CA another method until it is answered, the order may have either. */
+void job_doubt_method(struct job_ctx *c);
 void job_on_token(struct job_ctx *c);
 void job_on_method(struct job_ctx *c);
 void job_on_targets(struct job_ctx *c);
