@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One state of the explored system in as few bytes as behaviour needs: the record in memory, the record on
- * disk, and a world of one order, one key, two webroots. Everything is uint8_t, so a state has no padding
+ * disk, and a world of one plan, one order or reissue, one key, two places for proofs. Everything is uint8_t, so a state has no padding
  * and is its own hash key.
  *
  * What keeps it finite: times are kept relative to a `now` that never moves (the clock advances by moving everything else
@@ -20,6 +20,12 @@
 #define T0   INT64_C(1000000000)
 #define DAY  INT64_C(86400)
 #define LIFE (199 * DAY)
+#define PLAN (300 * DAY) /* what is left of the paid plan, where there is one: it never ends by itself */
+
+/* What the CA calls them. */
+#define ID_ORDER       77
+#define ID_PLAN	       66 /* the order of the installed certificate */
+#define ID_CERTIFICATE 88
 
 #define M_PROOFS 4
 #define M_NAMES	 12 /* references, keys, tokens in use at the same time */
@@ -43,6 +49,8 @@ enum { CERT_NONE, CERT_FRESH, CERT_DUE };
 
 struct m_job {
 	uint8_t on, phase, spec, ref, gen, csr, submitted, posts, absents;
+	uint8_t kind, paid_for, canceled, dns, dns_asked, dns_refused, instant, published;
+	uint8_t target;	    /* of the TXT record: 0 not known, else 1 + place */
 	uint8_t absent_age; /* 0: none, else 1 + ticks */
 	uint8_t order, cert, token, token_left, looks, looked, republish, yielded, validated, issued,
 		refusals, bad_certs, attempts;
@@ -51,20 +59,31 @@ struct m_job {
 
 struct m_rec {
 	uint8_t held, cert, gen, paid, clean_attempts;
+	uint8_t over;  /* the plan of the installed certificate is over, and that is known */
+	uint8_t names; /* the installed certificate has both names */
+	uint8_t dns;   /* its order was proven in DNS: 0 no, 1 yes, 2 not known */
 	uint8_t clean; /* 0: due, else ticks */
 	uint8_t n_proofs;
-	uint8_t proof[M_PROOFS + 1]; /* token * 2 + webroot */
+	uint8_t proof[M_PROOFS + 1]; /* token * 2 + place */
 	uint8_t again[M_PROOFS + 1];
 	struct m_job job;
 };
 
 enum { O_NONE, O_APPROVAL, O_PENDING, O_VALIDATED, O_ISSUED, O_ENDED };
 
+/* There is one slot for what the CA works on: an order, or the reissue of the plan. One that was given up in the console is
+ * gone, and the plan shows the certificate of before, or that of somebody else. A reissue without a reference is somebody else's. */
 struct m_world {
+	uint8_t plan; /* the order of the installed certificate can be reissued */
+	uint8_t kind; /* enum job_kind: what the slot holds */
 	uint8_t order, order_ref, order_csr;
 	uint8_t order_age;  /* ticks since it was placed */
 	uint8_t ca_token;   /* the value that the CA looks for */
-	uint8_t web[2];	    /* what the proof's file holds in each webroot */
+	uint8_t ca_dns;	    /* ... in DNS: the method of the order, and of reissues of it */
+	uint8_t web[2];	    /* what each place holds: the file in a webroot, or the newest record at a name */
+	uint8_t older[2];   /* names only: records are added, not replaced */
+	uint8_t delegated;  /* the name at which the CA looks for the record */
+	uint8_t away;	    /* no longer in the YAML */
 	uint8_t key;	    /* the key in <generation>.new */
 	uint8_t spec;	    /* 0 or 1: which configuration is loaded */
 	uint8_t op, op_web; /* the operation in flight */
@@ -88,8 +107,16 @@ struct m_setup {
 	bool responder;
 	bool second_webroot; /* the other configuration names another webroot */
 	bool yields;	     /* others want our webroot */
-	uint8_t max_proofs;  /* what happens with more open proofs than this is not followed */
-	uint8_t max_faults;  /* in one run; 0: any number */
+	bool plan;	     /* certificates come with a plan that can be reissued */
+	bool console;	     /* somebody reissues there, too, and the plan may end */
+	bool names;	     /* the other configuration has one more name */
+	bool instant;
+	bool dns;	    /* both configurations prove by TXT records */
+	bool methods;	    /* the other one does, the first one has a webroot */
+	bool leaves;	    /* the domain is taken out of the YAML, and comes back */
+	bool cancels;	    /* a person cancels */
+	uint8_t max_proofs; /* what happens with more open proofs than this is not followed */
+	uint8_t max_faults; /* in one run; 0: any number */
 };
 
 static inline uint8_t u8(int64_t v)
@@ -134,23 +161,62 @@ static inline uint8_t token_left(int64_t at)
 	return at == 0 ? TOKEN_FOREVER : at > T0 + DAY ? TOKEN_ALIVE : TOKEN_DEAD;
 }
 
+/* --- places --- */
+
+/* By HTTP, place 1 is another webroot; by DNS, another owner of the record. */
+static inline bool spec_is_dns(const struct m_setup *m, uint8_t spec)
+{
+	return m->dns || (m->methods && spec);
+}
+
+static inline bool place_is_dns(const struct m_setup *m, uint8_t place)
+{
+	return m->dns || (m->methods && place);
+}
+
+static inline enum cfg_dcv_method method_of(bool dns)
+{
+	return dns ? CFG_DCV_DNS_TXT_TOKEN : CFG_DCV_HTTP_TOKEN;
+}
+
+static inline const char *spec_names(const struct m_setup *m, uint8_t spec)
+{
+	return m->names && spec ? "a.example b.example" : "a.example";
+}
+
+/* Do the configurations differ in more than their hash? */
+static inline bool specs_differ(const struct m_setup *m)
+{
+	return m->second_webroot || m->names || m->methods;
+}
+
 static inline struct record_job *job_make(const struct m_setup *m, const struct m_job *j)
 {
 	struct record_job *r = xmalloc(sizeof(*r));
 
+	r->kind = (enum job_kind)j->kind;
+	r->is_paid = j->paid_for;
+	r->canceled = j->canceled;
+	r->method = method_of(j->dns);
+	r->method_asked = j->dns_asked;
+	r->method_refused = j->dns_refused;
+	r->instant = j->instant;
+	r->published = j->published;
+	r->targets = j->target ? xasprintf("N%u", j->target - 1u) : NULL;
+	r->of_order_id = j->kind == JOB_REISSUE ? ID_PLAN : 0;
 	r->phase = (enum job_phase)j->phase;
 	r->spec_hash = j->spec + 1u;
 	r->reference = named('R', j->ref);
 	r->generation = j->gen;
-	r->names = xstrdup("a.example");
+	r->names = xstrdup(spec_names(m, j->spec));
 	r->csr = named('C', j->csr);
 	r->started_at = T0;
 	r->submitted_at = j->submitted ? T0 : 0;
 	r->posts = j->posts;
 	r->absents = j->absents;
 	r->absent_at = j->absent_age ? T0 - (j->absent_age - 1) * tick(m) : 0;
-	r->order_id = j->order ? 77 : 0;
-	r->certificate_id = j->cert ? 88 : 0;
+	r->order_id = !j->order ? 0 : j->kind == JOB_REISSUE ? ID_PLAN : ID_ORDER;
+	r->certificate_id = j->cert ? ID_CERTIFICATE : 0;
 	r->dcv_token = named('T', j->token);
 	r->dcv_token_expires_at = token_time(j->token_left);
 	r->looks = j->looks;
@@ -176,15 +242,23 @@ static inline struct record *record_make(const struct m_setup *m, const struct m
 	if (s->cert != CERT_NONE) {
 		r->cert.generation = s->gen;
 		r->cert.serial = xstrdup("01");
-		r->cert.names = xstrdup("a.example");
+		r->cert.names = xstrdup(spec_names(m, s->names));
+		r->cert.method = s->dns == 2 ? NULL : xstrdup(cfg_dcv_method_name(method_of(s->dns)));
+		r->cert.order_id = ID_PLAN;
+		r->cert.order_over = s->over;
+		r->cert.order_valid_until = m->plan ? T0 + PLAN : 0;
 		r->cert.not_after = s->cert == CERT_FRESH ? T0 + LIFE : T0;
 		r->cert.not_before = r->cert.not_after - LIFE;
 	}
 	for (uint8_t i = 0; i < s->n_proofs; i++) {
+		uint8_t place = s->proof[i] % 2;
 		char token[16];
 
 		snprintf(token, sizeof(token), "T%d", s->proof[i] / 2);
-		record_add_proof(r, s->proof[i] % 2 ? "W1" : "W0", token);
+		if (place_is_dns(m, place))
+			record_add_proof(r, PROOF_TXT, "P", place ? "N1" : "N0", token);
+		else
+			record_add_proof(r, PROOF_WEBROOT, place ? "W1" : "W0", NULL, token);
 		r->proofs[i].again = s->again[i];
 	}
 	if (s->paid)
@@ -198,6 +272,15 @@ static inline struct m_job job_pack(const struct m_setup *m, const struct record
 {
 	struct m_job j = { .on = 1 };
 
+	j.kind = (uint8_t)r->kind;
+	j.paid_for = r->is_paid;
+	j.canceled = r->canceled;
+	j.dns = r->method == CFG_DCV_DNS_TXT_TOKEN;
+	j.dns_asked = r->method_asked;
+	j.dns_refused = r->method_refused;
+	j.instant = r->instant;
+	j.published = r->published;
+	j.target = r->targets ? u8(1 + number(r->targets)) : 0;
 	j.phase = (uint8_t)r->phase;
 	j.spec = u8((int64_t)r->spec_hash - 1);
 	j.ref = number(r->reference);
@@ -232,10 +315,15 @@ static inline struct m_rec record_pack(const struct m_setup *m, const struct rec
 	if (r->cert.generation != 0) {
 		s.gen = (uint8_t)r->cert.generation;
 		s.cert = r->cert.not_after > T0 ? CERT_FRESH : CERT_DUE;
+		s.over = r->cert.order_over;
+		s.names = strchr(r->cert.names, ' ') != NULL;
+		s.dns = !r->cert.method ? 2 : strcmp(r->cert.method, "http-token") != 0;
 	}
 	for (uint32_t i = 0; i < r->n_proofs && i <= M_PROOFS; i++) {
-		s.again[i] = r->proofs[i].again;
-		s.proof[s.n_proofs++] = u8(number(r->proofs[i].token) * 2 + (r->proofs[i].webroot[1] == '1'));
+		const struct record_proof *p = &r->proofs[i];
+
+		s.again[i] = p->again;
+		s.proof[s.n_proofs++] = u8(number(p->value) * 2 + number(p->name ? p->name : p->where));
 	}
 	if (r->job)
 		s.job = job_pack(m, r->job);
@@ -268,7 +356,7 @@ static inline void name_see(struct rename *r, uint8_t *name)
 	*name = r->to[*name];
 }
 
-/* A webroot and the token in it, in one byte. */
+/* A place and the token in it, in one byte. */
 static inline void proof_see(struct rename *r, uint8_t *proof)
 {
 	uint8_t token = *proof / 2;
@@ -284,7 +372,7 @@ static inline struct renames names_canonical(struct m_state *s)
 	uint8_t *const refs[] = { &s->mem.job.ref, &s->disk.job.ref, &s->w.order_ref };
 	uint8_t *const keys[] = { &s->mem.job.csr, &s->disk.job.csr, &s->w.order_csr, &s->w.key };
 	uint8_t *const tokens[] = { &s->mem.job.token, &s->disk.job.token, &s->w.ca_token, &s->w.web[0],
-				    &s->w.web[1] };
+				    &s->w.web[1],      &s->w.older[0],	   &s->w.older[1] };
 	struct m_rec *const recs[] = { &s->mem, &s->disk };
 
 	for (size_t i = 0; i < ARRAY_SIZE(refs); i++)
@@ -322,29 +410,30 @@ static inline uint8_t name_fresh(const struct m_state *s, enum name_kind kind)
 	return 0;
 }
 
-/* What a job still holds, but no step will ask for again, is written in one way. */
-static inline void job_canonical(struct m_rec *r, bool on_disk)
+/* A pause that ends when a lag may be over: how long it is matters. */
+static inline bool is_counting(const struct m_job *j)
+{
+	return j->phase == PHASE_RESOLVE || (j->order && j->absents);
+}
+
+/* The same of a placed order or reissue. */
+static inline void placed_canonical(const struct m_setup *m, struct m_rec *r, bool on_disk)
 {
 	struct m_job *j = &r->job;
 
-	if (!j->on)
-		*j = (struct m_job){ .on = 0 };
-	if (on_disk)
-		memset(r->again, 0, sizeof(r->again));
-	/* How long a pause still is matters only while orders are looked for. On disk, a crash tries both
-	 * that it is over and that it is not. */
-	if (on_disk ? j->next != 0 : j->next > 2 && j->phase != PHASE_RESOLVE)
-		j->next = 2;
-	if (r->held)
-		j->next = 0;
-	if (!j->order)
-		return;
-	j->submitted = j->posts = r->paid = 1;
-	j->spec = j->absents = j->absent_age = 0;
+	j->submitted = 1;
+	r->paid = j->paid_for;
+	j->published = 0;
+	if (!m->names)
+		j->spec = 0;
+	if (j->kind == JOB_ORDER || j->absents == 0)
+		j->absents = j->absent_age = 0;
+	if (j->kind == JOB_ORDER)
+		j->posts = 1;
 	if (j->phase != PHASE_CHECK)
 		j->looked = j->republish = 0;
 	if (j->issued)
-		j->token = j->token_left = j->looks = j->yielded = 0;
+		j->token = j->token_left = j->looks = j->yielded = j->target = 0;
 	/* A restart and a release both go on with the question about the order. */
 	if (on_disk || r->held) {
 		j->phase = PHASE_WAIT;
@@ -354,7 +443,35 @@ static inline void job_canonical(struct m_rec *r, bool on_disk)
 		j->refusals = 0;
 }
 
-static inline void world_canonical(struct m_state *s)
+/* What a job still holds, but no step will ask for again, is written in one way. */
+static inline void job_canonical(const struct m_setup *m, struct m_rec *r, bool on_disk)
+{
+	struct m_job *j = &r->job;
+
+	if (!j->on)
+		*j = (struct m_job){ .on = 0 };
+	if (on_disk) {
+		memset(r->again, 0, sizeof(r->again));
+		j->dns_refused = 0;
+	}
+	/* How long a pause still is matters only while orders are looked for. On disk, a crash tries both
+	 * that it is over and that it is not. */
+	if (on_disk ? j->next != 0 : j->next > 2 && !is_counting(j))
+		j->next = 2;
+	if (r->held)
+		j->next = 0;
+	if (on_disk || r->held)
+		j->target = 0;
+	if (j->order)
+		placed_canonical(m, r, on_disk);
+}
+
+static inline bool order_lives(const struct m_state *s)
+{
+	return s->w.order != O_NONE && s->w.order != O_ENDED;
+}
+
+static inline void order_canonical(struct m_state *s)
 {
 	struct m_world *w = &s->w;
 
@@ -365,11 +482,18 @@ static inline void world_canonical(struct m_state *s)
 	if (w->order == O_ENDED)
 		w->order_csr = 0;
 	if (w->order == O_NONE)
-		w->order_ref = w->order_csr = w->order_age = 0;
-	else if (s->mem.job.order && s->disk.job.order)
+		w->order_ref = w->order_csr = w->order_age = w->kind = 0;
+	else if (w->order_ref == 0 || (w->kind == JOB_ORDER && s->mem.job.order && s->disk.job.order))
 		w->order_age = M_LAG;
-	if (!s->mem.job.on && !s->disk.job.on && w->op == OP_NONE && w->order == O_NONE)
-		w->key = 0;
+}
+
+static inline void world_canonical(struct m_state *s)
+{
+	order_canonical(s);
+	if (!order_lives(s) && !s->w.plan)
+		s->w.ca_dns = 0;
+	if (!s->mem.job.on && !s->disk.job.on && s->w.op == OP_NONE && s->w.order == O_NONE)
+		s->w.key = 0;
 }
 
 /* The same state, written in the one way. */
@@ -379,16 +503,16 @@ static inline void state_canonical(const struct m_setup *m, struct m_state *s)
 	if (s->mem.gen == 2 && s->disk.gen == 2)
 		s->mem.gen = s->disk.gen = 1;
 	/* Configurations that differ in the hash only: it matters whether a job's is the loaded one. */
-	if (!m->second_webroot) {
+	if (!specs_differ(m)) {
 		s->mem.job.spec ^= s->w.spec;
 		s->disk.job.spec ^= s->w.spec;
 		s->w.spec = 0;
 	}
 	/* Asks for one more withdrawal, nothing else. */
-	if (!m->yields && !s->w.clean)
+	if (!m->yields && !m->leaves && !s->w.clean)
 		memset(s->mem.again, 0, sizeof(s->mem.again));
-	job_canonical(&s->mem, false);
-	job_canonical(&s->disk, true);
+	job_canonical(m, &s->mem, false);
+	job_canonical(m, &s->disk, true);
 	world_canonical(s);
 	(void)names_canonical(s);
 }

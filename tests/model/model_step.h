@@ -3,6 +3,7 @@
  * starts the operation. Every rule that concerns one step is checked here; what is wrong is a text in m_next.wrong. */
 #pragma once
 
+#include "daemon/core/outside.h"
 #include "tests/model/model_state.h"
 
 /* A successor under construction. */
@@ -40,15 +41,31 @@ static inline uint8_t web_index(const struct m_setup *m, uint8_t spec)
 
 static inline struct cfg_domain spec_make(const struct m_setup *m, uint8_t spec)
 {
-	static const char *const names[] = { "a.example" };
+	static const char *const names[] = { "a.example", "b.example" };
+	static const struct cfg_dns_provider provider = { .name = "P" };
+	bool dns = spec_is_dns(m, spec);
 
-	return (struct cfg_domain){ .name = "a.example",
-				    .common_name = "a.example",
-				    .names = names,
-				    .n_names = 1,
-				    .product = "ssl_dv",
-				    .dcv = { .webroot = spec_webroot(m, spec), .responder = m->responder },
-				    .spec_hash = spec + 1u };
+	return (struct cfg_domain){
+		.name = "a.example",
+		.common_name = "a.example",
+		.names = names,
+		.n_names = m->names && spec ? 2 : 1,
+		.product = "ssl_dv",
+		.dcv = { .method = dns ? CFG_DCV_DNS_TXT_TOKEN : CFG_DCV_HTTP_TOKEN,
+			 .webroot = dns ? NULL : spec_webroot(m, spec),
+			 .responder = m->responder,
+			 .provider = dns ? &provider : NULL,
+			 .label = "_dnsauth" },
+		.spec_hash = spec + 1u,
+	};
+}
+
+/* Where OP_PUBLISH puts the proof. */
+static inline uint8_t publish_place(const struct m_setup *m, const struct m_state *s)
+{
+	if (spec_is_dns(m, s->w.spec))
+		return s->mem.job.target ? u8(s->mem.job.target - 1) : 0;
+	return web_index(m, s->w.spec);
 }
 
 /* The tables of moves say what may follow; one step may make two moves when the first one has nothing to start. */
@@ -76,18 +93,54 @@ static inline void check_moves(struct m_next *n, const struct m_job *from, const
 	}
 }
 
+static inline bool lists_proof(const struct m_rec *r, uint8_t token, uint8_t place)
+{
+	for (uint8_t i = 0; i < r->n_proofs; i++) {
+		if (r->proof[i] == token * 2 + place)
+			return true;
+	}
+	return false;
+}
+
+static inline void check_ledger(struct m_next *n, const struct job_update *u)
+{
+	const struct m_rec *d = &n->s.disk;
+	bool must_pay = n->s.mem.job.kind == JOB_ORDER || n->s.mem.names < n->s.mem.job.spec;
+
+	if (n->m->names && d->job.paid_for != must_pay)
+		wrong(n, "the record is wrong about what costs money");
+	if (d->job.paid_for && (u->spend_at != T0 || !d->paid))
+		wrong(n, "submit is started without an entry in the ledger of paid orders");
+	if (!d->job.paid_for && (u->spend_at != 0 || d->paid))
+		wrong(n, "a free reissue is entered in the ledger of paid orders");
+	if (d->job.paid_for && n->budget_spent)
+		wrong(n, "submit is started although the budget is spent");
+}
+
 static inline void check_submit(struct m_next *n, const struct job_update *u)
 {
 	const struct m_job *d = &n->s.disk.job;
+	uint8_t place = web_index(n->m, n->s.w.spec);
 
 	if (!u->persist)
 		wrong(n, "submit is started without making the record durable");
 	if (!d->on || !d->ref || !d->csr || !d->submitted || d->ref != n->s.mem.job.ref)
 		wrong(n, "submit is started while reference, csr or submitted_at is not on disk");
-	if (u->spend_at != T0 || !n->s.disk.paid)
-		wrong(n, "submit is started without an entry in the ledger of paid orders");
-	if (n->budget_spent)
-		wrong(n, "submit is started although the budget is spent");
+	if (d->canceled)
+		wrong(n, "submit is started although a person canceled it");
+	if (n->m->instant && d->instant &&
+	    (d->yielded || d->token_left == TOKEN_DEAD ||
+	     (!n->m->responder && !lists_proof(&n->s.disk, d->token, place))))
+		wrong(n, "submit counts on a proof that may be gone");
+	check_ledger(n, u);
+}
+
+static inline void check_refund(struct m_next *n, const struct m_job *was)
+{
+	if (!was->on || !was->submitted || n->s.mem.job.submitted)
+		wrong(n, "a post is taken back that nobody made");
+	if (was->on && !was->paid_for)
+		wrong(n, "a post is taken back that nobody paid for");
 }
 
 /* What was posted, and what is known of it. */
@@ -99,24 +152,38 @@ static inline void check_posts(struct m_next *n, const struct m_job *was, const 
 		check_submit(n, u);
 	else if (u->spend_at)
 		wrong(n, "money is spent without a submit");
-	if (u->refund_at && (!was->on || !was->submitted || j->submitted))
-		wrong(n, "a post is taken back that nobody made");
+	if (u->refund_at)
+		check_refund(n, was);
 	if (was->on && was->submitted && j->on && !j->submitted && was->ref == j->ref && !u->persist)
 		wrong(n, "submitted_at is forgotten in memory only");
 }
 
-/* A job ends with a certificate or with a person. */
+static inline void check_installed(struct m_next *n, const struct m_rec *before, const struct job_event *ev)
+{
+	const struct m_rec *r = &n->s.mem;
+
+	if (ev->kind != EV_DONE || ev->op != OP_INSTALL)
+		wrong(n, "called installed without an installation");
+	if (r->job.on || r->cert != CERT_FRESH || r->gen != before->gen + 1 || r->over)
+		wrong(n, "installed, but the record does not say so");
+}
+
+/* A job ends with a certificate, with a person, or because the plan that it was to reissue is over. */
 static inline void check_end(struct m_next *n, const struct m_rec *before, const struct job_event *ev,
 			     const struct job_update *u)
 {
-	const struct m_job *j = &n->s.mem.job;
+	bool over = before->job.kind == JOB_REISSUE && !n->s.w.plan && n->s.mem.over;
 
-	if (before->job.on && !j->on && !u->installed && !n->s.mem.held)
+	if (u->installed) {
+		check_installed(n, before, ev);
+		return;
+	}
+	if (!before->job.on || n->s.mem.job.on)
+		return;
+	if (!n->s.mem.held && !over)
 		wrong(n, "a job is given up, and nothing keeps the next one from being bought");
-	if (u->installed && (ev->kind != EV_DONE || ev->op != OP_INSTALL))
-		wrong(n, "called installed without an installation");
-	if (u->installed && (j->on || n->s.mem.cert != CERT_FRESH || n->s.mem.gen != before->gen + 1))
-		wrong(n, "installed, but the record does not say so");
+	if (n->s.w.op != OP_NONE)
+		wrong(n, "a job ends while its operation is under way");
 }
 
 static inline void check_update(struct m_next *n, const struct m_rec *before, const struct job_event *ev,
@@ -134,9 +201,13 @@ static inline void check_update(struct m_next *n, const struct m_rec *before, co
 static inline void run_step(struct m_next *n, struct job_event *ev)
 {
 	struct cfg_domain spec = spec_make(n->m, n->s.w.spec);
-	struct job_env env = {
-		.spec = &spec, .tempo = n->m->tempo, .look = n->m->look, .now = T0, .rnd = n->m->rnd
-	};
+	struct job_env env = { .spec = &spec,
+			       .tempo = n->m->tempo,
+			       .look = n->m->look,
+			       .instant = n->m->instant,
+			       .plan_life = 365 * DAY,
+			       .now = T0,
+			       .rnd = n->m->rnd };
 	_cleanup_(record_freep) struct record *r = record_make(n->m, &n->s.mem);
 	_cleanup_free_ char *fresh = NULL;
 	struct m_rec before = n->s.mem;
@@ -157,14 +228,14 @@ static inline void run_step(struct m_next *n, struct job_event *ev)
 	if (n->s.w.op != OP_NONE)
 		wrong(n, "a second operation is started");
 	n->s.w.op = (uint8_t)u.start;
-	n->s.w.op_web = web_index(n->m, n->s.w.spec);
+	n->s.w.op_web = u.start == OP_PUBLISH ? publish_place(n->m, &n->s) : 0;
 }
 
 static inline struct decision m_decide(const struct m_setup *m, const struct m_state *s)
 {
 	struct cfg_domain spec = spec_make(m, s->w.spec);
 	_cleanup_(record_freep) struct record *r = record_make(m, &s->mem);
-	struct view v = { .spec = &spec, .rec = r, .now = T0, .order_allowed_at = T0 };
+	struct view v = { .spec = &spec, .rec = r, .now = T0, .order_allowed_at = T0, .cert_life = LIFE };
 	struct decision d;
 
 	decide(&v, &d);
@@ -177,6 +248,28 @@ static inline uint32_t m_clean_due(const struct m_setup *m, const struct m_state
 	_cleanup_(record_freep) struct record *r = record_make(m, &s->mem);
 
 	return duty_clean_due(r, T0 + at * tick(m));
+}
+
+/* May others have the place now? As the runner asks it. */
+static inline bool m_may_yield(const struct m_setup *m, const struct m_state *s)
+{
+	_cleanup_(record_freep) struct record *r = record_make(m, &s->mem);
+
+	return job_may_yield(r);
+}
+
+/* Order info of the installed certificate: the plan is over. */
+static inline void run_outside(struct m_next *n)
+{
+	_cleanup_(record_freep) struct record *r = record_make(n->m, &n->s.mem);
+	struct job_env env = { .tempo = n->m->tempo, .now = T0, .rnd = n->m->rnd };
+	struct outside o = { .order_state = ORDER_ENDED, .order_word = "canceled" };
+	struct job_update u = { 0 };
+
+	outside_learn(r, &env, &o, &u);
+	n->s.mem = record_pack(n->m, r);
+	if (u.persist)
+		n->s.disk = n->s.mem;
 }
 
 static inline void run_clean_done(struct m_next *n, enum fault f)
