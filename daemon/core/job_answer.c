@@ -174,6 +174,7 @@ static void submit_fault(struct job_ctx *c, const struct outcome *o)
 static void on_submit(struct job_ctx *c)
 {
 	const struct job_event *ev = c->ev;
+	bool was_instant = c->job->instant;
 
 	if (ev->kind == EV_FAULT) {
 		submit_fault(c, ev->outcome);
@@ -191,6 +192,11 @@ static void on_submit(struct job_ctx *c)
 		job_wait_for_click(c);
 		job_go_at(c, PHASE_WAIT, c->env->now + RETRY_INFO_FIRST * c->env->tempo);
 	} else {
+		if (was_instant)
+			job_report(c->u, REPORT_RETRY,
+				   "order %lld: the CA did not take the request tokens, the ordinary way is "
+				   "taken",
+				   (long long)ev->order_id);
 		job_go(c, PHASE_PUBLISH);
 	}
 }
