@@ -136,20 +136,11 @@ def test_plan_of_a_reissue(world):
 def test_plan_of_instant_issuance(world):
     """The AuthKey is asked for, then an order is one request."""
     world.start_ca()
-    port = world.ports.take()
-    world.start_web(responder_port=port)
-    dcv = {"method": "http-token", "responder": True}
-    d = world.make_daemon(
-        world.domain(NAME, scutum=False),
-        certcentral={"instant_issuance": True},
-        responder={"listen": f"127.0.0.1:{port}"},
-    )
-    domains, d.config["domains"] = d.config["domains"], []
-    d.write_config()
-    d.start()
+    world.start_web()
+    d = world.make_daemon(certcentral={"instant_issuance": True}).start()
     assert d.ctl("auth-key", "create", "--yes").code == 0
     world.sandbox.forget_requests()
-    d.config["domains"] = [*domains, world.domain(OTHER, scutum=False, dcv=dcv)]
+    d.config["domains"] = [world.domain(n, scutum=False) for n in (NAME, OTHER)]
     d.write_config()
     answer = d.ctl("plan")
     assert sorted(e["requests"] for e in answer.json["domains"]) == [1, 2]
