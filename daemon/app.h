@@ -16,7 +16,7 @@
  *   reconfigure.c  a reload
  *   leaving.c      the way out of a removed domain
  *   status.c       what a domain looks like from outside
- *   verbs.c        what dvcertctl can ask for */
+ *   verbs.c        what dvcertctl can ask for; verbs_*.c, duplicate.c and plan.c are its longer verbs */
 #pragma once
 
 #include "common/log.h"
