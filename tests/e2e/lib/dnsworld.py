@@ -119,8 +119,7 @@ class DnsWorld(World):
 
     def validated(self, name):
         """The CA has seen the proofs of the one order."""
-        base.until(lambda: [o["validated"] for o in self.sandbox.orders(name)] != [[]] and self.sandbox.orders(name), 30,
-                   why=f"{name} is validated")  # fmt: skip
+        base.until(lambda: [o for o in self.sandbox.orders(name) if o["validated"]], 30, why=f"{name} is validated")
         return self.sandbox.orders(name)[-1]["order_id"]
 
     @staticmethod
