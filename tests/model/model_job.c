@@ -129,11 +129,15 @@ static const char *state_wrong(const struct graph *g, const struct m_state *s)
 static uint64_t hash(const struct m_state *s)
 {
 	const uint8_t *p = (const uint8_t *)s;
-	uint64_t h = UINT64_C(14695981039346656037);
+	uint64_t h = UINT64_C(14695981039346656037), word;
 
-	for (size_t i = 0; i < sizeof(*s); i++)
-		h = (h ^ p[i]) * UINT64_C(1099511628211);
-	return h ^ (h >> 29);
+	for (size_t i = 0; i < sizeof(*s); i += sizeof(word)) {
+		word = 0;
+		memcpy(&word, p + i, MIN(sizeof(word), sizeof(*s) - i));
+		h = (h ^ word) * UINT64_C(1099511628211);
+		h ^= h >> 32;
+	}
+	return h;
 }
 
 static void grow_table(struct graph *g)

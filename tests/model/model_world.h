@@ -233,13 +233,16 @@ static inline void people(const struct m_from *f)
 		event_move(f, (struct job_event){ .kind = EV_RELEASE }, "released", CALM);
 	else if (j->on && j->next)
 		event_move(f, (struct job_event){ .kind = EV_RELEASE }, "told to go on at once", FAULTY);
-	site_moves(f);
 	configuration(f);
 	leaves(f);
 	cancels(f);
 	if (f->m->yields && m_may_yield(f->m, s))
 		event_move(f, (struct job_event){ .kind = EV_YIELD }, "another order wants the webroot",
 			   FAULTY);
+	/* Neither has to do with a method; that world is large enough. */
+	if (f->m->methods)
+		return;
+	site_moves(f);
 	if (j->on && s->w.order != O_NONE && s->w.order_ref == j->ref)
 		event_move(f,
 			   (struct job_event){ .kind = EV_HINT,
