@@ -249,7 +249,8 @@ static void begin_again(struct domain *d)
 		return;
 	if (j->next_at != 0) {
 		runner_event(d, &(struct job_event){ .kind = EV_RELEASE });
-	} else if (j->phase == PHASE_PUBLISH || j->phase == PHASE_CHECK) {
+	} else if (j->phase == PHASE_PUBLISH || j->phase == PHASE_CHECK ||
+		   (j->phase == PHASE_PREPARE && j->csr)) { /* something is put up, or about to be */
 		operation_cancel(d);
 		runner_flight(d)->start_next = OP_NONE;
 		runner_event(d, &(struct job_event){ .kind = EV_RESTART });
@@ -270,7 +271,7 @@ static void tell_names(const struct domain *d)
 		runner_log(d, LOG_LEVEL_WARNING, &MSG_NAMES_DIFFER,
 			   "the certificate has other names than the configuration until its renewal at %s; "
 			   "dvcertctl renew %s orders it now",
-			   timefmt_rfc3339(decide_renew_at(d->spec, d->rec), at), d->rec->name);
+			   timefmt_rfc3339(decide_renew_at(&v), at), d->rec->name);
 }
 
 static void go_on(struct domain *d)

@@ -28,14 +28,36 @@ const char *reason_text(enum reason r)
 	return r < REASON_NR ? TEXTS[r] : "?";
 }
 
-int64_t decide_renew_at(const struct cfg_domain *spec, const struct record *rec)
+/* How long before its end a certificate of full life is renewed. As window_renew_at(): what is not shorter than the life counts as
+ * auto. */
+static int64_t full_window(const struct view *v)
 {
-	uint64_t seed;
+	int64_t before = v->spec->renew_before;
 
-	if (rec->cert.generation == 0)
+	return before > 0 && before < v->cert_life ? before : v->cert_life / 6;
+}
+
+/* The plan's end cut this certificate short, so its successor is a paid order, which can meet more that has to be settled by a person:
+ * it gets the time that it would have with a certificate of full life, not a sixth of a few days. */
+static bool is_cut_short(const struct view *v)
+{
+	const struct record_cert *c = &v->rec->cert;
+	int64_t rest = c->order_valid_until - c->not_after;
+
+	return c->order_valid_until != 0 && rest < LEAST_REST && c->not_after - c->not_before < v->cert_life;
+}
+
+int64_t decide_renew_at(const struct view *v)
+{
+	const struct record_cert *c = &v->rec->cert;
+	int64_t before = v->spec->renew_before;
+
+	if (c->generation == 0)
 		return 0;
-	seed = str_hash(rec->name) ^ str_hash(rec->cert.serial);
-	return window_renew_at(rec->cert.not_before, rec->cert.not_after, spec->renew_before, seed);
+	if (is_cut_short(v))
+		before = full_window(v);
+	return window_renew_at(c->not_before, c->not_after, before,
+			       str_hash(v->rec->name) ^ str_hash(c->serial));
 }
 
 /* A reissue never outlives the plan, and the renewal window of the next certificate is lost to it: where less than half a window would be
@@ -44,9 +66,7 @@ enum want decide_replacement(const struct view *v, int64_t at, bool forced)
 {
 	const struct record_cert *c = &v->rec->cert;
 	int64_t rest = c->order_valid_until - at;
-	int64_t before = v->spec->renew_before;
-	/* As window_renew_at(): one that is not shorter than the life counts as auto. */
-	int64_t window = before > 0 && before < v->cert_life ? before : v->cert_life / 6;
+	int64_t window = full_window(v);
 
 	if (c->generation == 0 || c->order_id == 0 || c->order_over || rest < LEAST_REST)
 		return WANT_ORDER;
@@ -112,7 +132,7 @@ static bool has_expired(const struct view *v, struct decision *d)
 
 static bool is_past_renewal(const struct view *v, struct decision *d)
 {
-	int64_t at = decide_renew_at(v->spec, v->rec);
+	int64_t at = decide_renew_at(v);
 
 	if (v->now < at) {
 		d->due_at = at;

@@ -59,4 +59,4 @@ enum want decide_replacement(const struct view *v, int64_t at, bool forced);
 bool decide_needs_new_key(const struct record *rec);
 
 /* When the installed certificate is to be renewed; 0 when there is none. */
-int64_t decide_renew_at(const struct cfg_domain *spec, const struct record *rec);
+int64_t decide_renew_at(const struct view *v);

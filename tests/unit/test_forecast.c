@@ -155,7 +155,7 @@ static void test_good_until_its_renewal(void **state)
 	assert_int_equal(f.at, 0);
 	assert_int_equal(f.n_calls, 0);
 	assert_int_equal(f.then, WANT_REISSUE);
-	assert_int_equal(f.then_at, decide_renew_at(&RSA, r));
+	assert_int_equal(f.then_at, decide_renew_at(&env.view));
 	assert_false(f.names_differ);
 	assert_false(f.key_differs);
 }

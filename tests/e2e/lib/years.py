@@ -37,7 +37,10 @@ def plan_days(ca_cap, our_cap=None, plan=365, days=DAYS, jitter=random.random):
         found.append((at, kind))
         end = at + plan if kind == "order" else end
         life = min(ca_cap(at), our_cap(at), end - at)
-        at += life - life / 6 + jitter() * JITTER * life / 6
+        # The last certificate of a plan is cut short, and its successor is an order, which gets the time of a full life.
+        is_cut = life == end - at and our_cap(at) / 6 < life < our_cap(at)
+        window = our_cap(at) / 6 if is_cut else life / 6
+        at += life - window + jitter() * JITTER * window
         window = our_cap(at) / 6
         kind = "reissue" if end - at >= 1.5 * window else "order"
     return found
