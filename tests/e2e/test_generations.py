@@ -87,17 +87,16 @@ def test_end_of_the_plan(world, age):
 
 
 @both
-@pytest.mark.parametrize("kind, posts", [("drop-after", 1), ("drop-before", 2)])
-def test_lookup_by_reference(world, age, kind, posts):
+def test_lookup_by_reference(world, age):
     """Nothing found is 404 or an empty list; neither is "not ordered" at once."""
     d = prepare(world, age)
-    world.sandbox.fault("order", kind)
+    world.sandbox.fault("order", "drop-after")
     world.sandbox.settings(find_lag_s=3)
     d.start()
     d.wait(NAME, timeout=90)
     world.assert_good(d, NAME)
     counts = world.sandbox.counts()
-    assert counts["order"] == posts and counts["find"] >= (3 if posts == 2 else 1), counts
+    assert counts["order"] == 1 and counts["find"] >= 2, counts
 
 
 @both

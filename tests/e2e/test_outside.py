@@ -203,8 +203,10 @@ def revoke_certificate(world, name, reason=None):
     return what
 
 
-@pytest.mark.parametrize("way", ["both", "ocsp", "crl"])
-@pytest.mark.parametrize("reason, keeps", [(None, False), ("keyCompromise", False), ("superseded", True)])
+@pytest.mark.parametrize(
+    "reason, keeps, way",
+    [(None, False, "both"), ("keyCompromise", False, "ocsp"), ("superseded", True, "crl"), (None, False, "crl")],
+)
 def test_revoked_certificate_is_reissued(world, reason, keeps, way):
     """The key goes too, unless the reason says that it is good, whatever key.reuse wants."""
     d = prepare(world, EARLY, key={"type": "ec", "curve": "P-256", "reuse": True})
