@@ -254,6 +254,7 @@ static void test_info_of_a_life(void **state)
 	assert_int_equal(r->renewed_order_id, 99);
 	assert_string_equal(r->dcv_method, "dns-txt-token");
 	assert_int_equal(r->request_id, 0); /* none waits */
+	assert_false(r->needs_approval);
 
 	/* the order says issued, and a reissue waits for an approval */
 	r = decode(CC_INFO, 200,
@@ -261,6 +262,7 @@ static void test_info_of_a_life(void **state)
 		   "\"revoked\"},\"requests\":[{\"id\":6,\"type\":\"reissue\",\"status\":\"pending\"}]}");
 	assert_true(r->reissue_pending);
 	assert_int_equal(r->request_id, 6);
+	assert_true(r->needs_approval);
 	assert_int_equal(r->cert_status, CC_STATUS_REVOKED);
 	assert_int_equal(r->renewed_order_id, 0);
 
@@ -269,6 +271,7 @@ static void test_info_of_a_life(void **state)
 		   "\"pending\"},{\"id\":6,\"type\":\"reissue\",\"status\":\"rejected\"}]}");
 	assert_false(r->reissue_pending);
 	assert_int_equal(r->request_id, 7);
+	assert_false(r->needs_approval);
 	assert_null(r->cert_status_word);
 	assert_int_equal(r->cert_status, CC_STATUS_UNKNOWN);
 	assert_null(r->dcv_method);

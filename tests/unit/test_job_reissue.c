@@ -388,6 +388,26 @@ static void test_order_ended_keeps_what_is_known(void **state)
 	assert_int_equal(r->cert.revoked_at, T0 - 9);
 }
 
+/* The same limit as for what is heard from outside: no third purchase within a week. */
+static void test_order_revoked_again(void **state)
+{
+	(void)state;
+	for (int days = 6; days <= 8; days += 2) {
+		_cleanup_(record_freep) struct record *r = reissue_in(PHASE_WAIT);
+		struct job_update u;
+
+		r->cert.replaces_revoked = true;
+		r->cert.installed_at = T0 - days * DAY;
+		u = step(r, info(ORDER_ENDED, "revoked"));
+		assert_null(r->job);
+		assert_true(r->cert.order_over);
+		assert_int_equal(r->held, days < 7);
+		assert_int_equal(reported(&u, REPORT_HELD), days < 7);
+		if (r->held)
+			assert_string_equal(r->error.code, "revoked_again");
+	}
+}
+
 /* The order is not known any more: a person has to look before another is bought. */
 static void test_order_not_found(void **state)
 {
@@ -607,6 +627,7 @@ int main(void)
 		cmocka_unit_test(test_lost_answer_absent),
 		cmocka_unit_test(test_order_ended),
 		cmocka_unit_test(test_order_ended_keeps_what_is_known),
+		cmocka_unit_test(test_order_revoked_again),
 		cmocka_unit_test(test_order_not_found),
 		cmocka_unit_test(test_stale),
 		cmocka_unit_test(test_stale_once),
