@@ -197,7 +197,7 @@ def test_cname_loop(world, look):
 def test_delegated_to_where_we_cannot_write(world, target, zone, said):
     """Once the delegation is mended the rest goes by itself, and what was never written there is not cleaned for ever."""
     world.add((PLACE, "CNAME", target))
-    world.start_ca(dns=RESOLVER)
+    world.start_ca(dns=RESOLVER, ca_poll="0s")
     d = world.make_daemon(world.entry(NAME), providers={"corp": world.provider(**zone)}).start()
     shown = d.wait_error(NAME, said)
     assert shown["state"] == "retrying" and "corp" in shown["error"]["message"]
