@@ -174,9 +174,9 @@ static bool cannot_cancel(struct control_request *rq, const struct domain *d)
 			d->rec->name);
 	else
 		control_refuse(rq, EX_USAGE,
-			       "%s: this cancels %s order %lld at the CA; the domain is held until "
+			       "%s: this cancels %sorder %lld at the CA; the domain is held until "
 			       "`dvcertctl renew`, what is installed stays. If that is meant, add --yes",
-			       d->rec->name, j->kind == JOB_REISSUE ? "the reissue of" : "",
+			       d->rec->name, j->kind == JOB_REISSUE ? "the reissue of " : "",
 			       (long long)j->order_id);
 	return true;
 }
