@@ -78,6 +78,16 @@ static const struct record_deploy *failing_deploy(const struct record *r)
 	return NULL;
 }
 
+/* Whatever is done about it: until then, servers show a certificate that clients refuse. */
+static struct json *revoked_json(const struct record_cert *c)
+{
+	_cleanup_free_ char *text =
+		xasprintf("the installed certificate is revoked%s%s", c->revoked_for ? ": " : "",
+			  c->revoked_for ? c->revoked_for : "");
+
+	return error_json("revoked", text, c->revoked_at, 1);
+}
+
 static void add_error(struct json *o, const struct domain *d)
 {
 	const struct record *r = d->rec;
@@ -94,6 +104,8 @@ static void add_error(struct json *o, const struct domain *d)
 	} else if (bad) {
 		text = xasprintf("%s: %s", bad->target, bad->message ? bad->message : "");
 		json_set(o, "error", error_json(bad->code, text, bad->at, bad->attempts));
+	} else if (r->cert.revoked_at) {
+		json_set(o, "error", revoked_json(&r->cert));
 	} else {
 		json_set_null(o, "error");
 	}
