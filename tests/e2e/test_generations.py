@@ -165,7 +165,6 @@ def test_unknown_word_of_an_order(world, age):
     world.sandbox.set_order(order_of(world)["order_id"], status="quantum_review")
     assert_asks_again(world, d, "quantum_review")
     assert_one_order(world.sandbox, NAME)
-    world.sandbox.settings(issue_delay_s=0)
     world.sandbox.set_order(order_of(world)["order_id"], status="pending")
     world.sandbox.set_order(order_of(world)["order_id"], action="issue")
     d.wait(NAME)
@@ -184,7 +183,6 @@ def test_unknown_word_during_a_reissue(world, age):
     world.sandbox.set_order(order_of(world)["order_id"], status="quantum_reissue")
     assert_asks_again(world, d, "quantum_reissue")
     assert (d.live(NAME) / "fullchain.pem").read_bytes() == live
-    world.sandbox.settings(issue_delay_s=0)
     world.sandbox.set_order(order_of(world)["order_id"], status="reissue_pending")
     world.sandbox.set_order(order_of(world)["order_id"], action="issue")
     generation(d, 2)

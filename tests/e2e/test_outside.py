@@ -98,14 +98,17 @@ def test_revoked_order_is_replaced_once(world):
     base.until(lambda: len(world.sandbox.orders(LATE)) == 2, 15, why="a new order")
     said = warnings(d, LATE)
     assert "certificate is revoked" in said and f"order {first['order_id']} is over" in said, said
+    shown = d.status(LATE)
+    assert shown["error"]["code"] == "revoked" and shown["generation"] == 1 and shown["state"] == "pending", shown
+    assert re.search(rf"{LATE} +pending .*is revoked", d.ctl("status", as_json=False).out)
     log = d.log()
     assert re.search(rf"error {LATE}: certificate {first['certificate_id']} is revoked at the CA", log), "loud"
     assert re.search(rf"warning {LATE}: order {first['order_id']} is revoked: the next certificate needs a new order", log)
     events = [e["event"] for e in d.ctl("history", LATE).json["history"]]
     assert "certificate-revoked" in events and "order-over" in events, events
-    world.sandbox.settings(issue_delay_s=0)
     world.sandbox.set_order(order_of(world, LATE)["order_id"], action="issue")
     generation(d, LATE, 2)
+    world.sandbox.settings(issue_delay_s=0)
     world.assert_good(d, LATE, orders=2, generation=2)
     assert key_of(d, LATE) != old_key and warnings(d, LATE) == ""
 
@@ -170,16 +173,16 @@ def test_reissue_under_way_while_the_order_is_revoked(world):
     world.sandbox.settings(issue_delay_s=3600)
     assert d.ctl("renew", LATE).code == 0
     base.until(lambda: order_of(world, LATE)["status"] == "reissue_pending", why="a pending reissue")
-    world.sandbox.settings(issue_delay_s=0)
     world.sandbox.set_order(order_of(world, LATE)["order_id"], status="revoked")
+    world.sandbox.settings(issue_delay_s=0)
     generation(d, LATE, 2)
     world.assert_good(d, LATE, orders=2, generation=2)
     # Once more, in the same way, within a week: now a person has to look.
     world.sandbox.settings(issue_delay_s=3600)
     assert d.ctl("renew", LATE).code == 0
     base.until(lambda: order_of(world, LATE)["status"] == "reissue_pending", why="a pending reissue")
-    world.sandbox.settings(issue_delay_s=0)
     world.sandbox.set_order(order_of(world, LATE)["order_id"], status="revoked")
+    world.sandbox.settings(issue_delay_s=0)
     (shown,) = d.wait(LATE, state="failed")
     assert shown["error"]["code"] == "revoked_again", shown
     polls(world, 2)
