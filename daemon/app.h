@@ -4,6 +4,7 @@
  *   app.c          brings the parts up in order and takes them down in reverse: the map of the program
  *   runner.c       step -> persist -> start: the only place where decisions meet I/O
  *   operations.c   the operations of a job and what their answers mean as events
+ *   locals.c       those of them that block, on pool threads: keys, chains, webroots, generations
  *   places.c       what stands in public for a job: the responder, the turn in a webroot
  *   upkeep.c       what concerns all domains at once: the day's orders, a clock that was set
  *   dnsproof.c     what an order needs in DNS
