@@ -291,14 +291,22 @@ show_scutum() {
 	done
 }
 
+plan_another_name() {
+	step "One more name" "The YAML names static.example.jp as well. dvcertctl plan says what that would do, before anything is loaded."
+	sed -i 's/dns_names: \[example.jp\]/dns_names: [example.jp, static.example.jp]/' "$dir/dvcertd.yaml"
+	ctl plan www.example.jp | indent
+}
+
 renew() {
-	step "Renewal, live" \
-		"What the calendar does after five sixths of a certificate's life, done now by hand: dvcertctl renew www.example.jp"
+	step "Reissued, live" \
+		"A new name is a reissue inside the paid plan, like a renewal: no new order. dvcertctl reload does it at once."
 	before=$(serial_of www.example.jp)
-	ctl renew www.example.jp >/dev/null || die "dvcertctl renew was refused"
+	ctl reload | indent || die "dvcertctl reload was refused"
 	watch_until_valid www.example.jp
 	after=$(serial_of www.example.jp)
-	[ "$before" != "$after" ] && [ "$(live_generation www.example.jp)" = 0002 ] || die "nothing was renewed"
+	[ "$before" != "$after" ] && [ "$(live_generation www.example.jp)" = 0002 ] || die "nothing was reissued"
+	openssl x509 -in "$dir/state/live/www.example.jp/cert.pem" -noout -ext subjectAltName | grep -q static.example.jp ||
+		die "the new name is not in the certificate"
 	echo
 	ok "live/www.example.jp -> $(readlink "$dir/state/live/www.example.jp"), and 0001 is kept"
 	check_certificate www.example.jp
@@ -315,8 +323,8 @@ stop() {
 	[ "$rc" -eq 0 ] || die "dvcertd ended with exit status $rc"
 	ok "dvcertd exited with 0"
 	orders=$(count_orders)
-	[ "$orders" -eq $((n_names + 1)) ] || die "$orders orders were placed"
-	ok "orders placed: $((orders - 1)) for $n_names domains, and 1 for the renewal"
+	[ "$orders" -eq $n_names ] || die "$orders orders were placed"
+	ok "orders placed: $orders for $n_names domains, and none for the reissue"
 	printf '\n   %sNow yours: config/examples/minimal.yaml, and dvcertd --check -c FILE.%s\n\n' "$dim" "$off"
 }
 
@@ -328,5 +336,6 @@ show_lost_answer
 show_files
 step "What Scutum received" "The sandbox's own record of pushes, asked over HTTPS; the serials are compared with live/."
 show_scutum 2
+plan_another_name
 renew
 stop

@@ -41,7 +41,7 @@ static void add_headline(struct strbuf *sb, const struct json *d, int64_t now)
 		render_relative(sb, render_time_of(d, "at"), now);
 	}
 	if (flag_of(d, "paid"))
-		strbuf_adds(sb, ", costs money");
+		strbuf_adds(sb, strcmp(action, "reissue") == 0 ? ", may cost money" : ", costs money");
 	strbuf_adds(sb, ": ");
 	render_escaped(sb, render_text_of(d, "reason", "-"));
 	strbuf_addc(sb, '\n');
