@@ -323,6 +323,18 @@ int webroot_publish(const char *webroot, const char *token, const char *const *o
 	return write_file(dir, token, there == THERE_TEXT, path, reterr);
 }
 
+/* The record forgets the proof when it is gone, so it must be gone for good: a power cut that brings the file back would
+ * leave something there that is nobody's, and every later order of this webroot would stop in front of it. */
+static int sync_folder(int dir)
+{
+	_cleanup_close_ int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0) /* a folder that we may not read cannot be synced either */
+		return errno == EACCES || errno == EPERM ? 0 : -errno;
+	/* Somebody else's disk: no reason to stop the process. Some file systems cannot sync a folder (EINVAL). */
+	return fsync(fd) < 0 && errno != EINVAL ? -EIO : 0;
+}
+
 int webroot_withdraw(const char *webroot, const char *token, struct err *reterr)
 {
 	_cleanup_free_ char *path = xasprintf("%s" WEBROOT_URL_PATH, webroot);
@@ -346,9 +358,12 @@ int webroot_withdraw(const char *webroot, const char *token, struct err *reterr)
 	r = look(dir, text, &len, &st, &there);
 	if (r < 0)
 		return r == -ELOOP ? 0 : explain(reterr, r, "read", path);
-	if (there != THERE_TEXT || len != strlen(token) || memcmp(text, token, len) != 0)
+	if (there == THERE_FOREIGN ||
+	    (there == THERE_TEXT && (len != strlen(token) || memcmp(text, token, len) != 0)))
 		return 0;
-	if (unlinkat(dir, FILE_NAME, 0) < 0 && errno != ENOENT)
+	if (there == THERE_TEXT && unlinkat(dir, FILE_NAME, 0) < 0 && errno != ENOENT)
 		return explain(reterr, -errno, "remove", path);
-	return 0;
+	/* Also when nothing is there: an earlier try may have ended between the two steps. */
+	r = sync_folder(dir);
+	return r < 0 ? explain(reterr, r, "sync the folder of", path) : 0;
 }

@@ -19,5 +19,5 @@
 int webroot_publish(const char *webroot, const char *token, const char *const *own, size_t n_own,
 		    struct err *reterr) _must_check_;
 
-/* Removes the file when it is a plain file holding exactly token. Absent, or another's content: 0, left alone. */
+/* Removes the file when it is a plain file holding exactly token, durably. Absent, or another's content: 0, left alone. */
 int webroot_withdraw(const char *webroot, const char *token, struct err *reterr) _must_check_;
