@@ -104,7 +104,7 @@ $(MODEL_BIN) $(FUZZ_BIN) $(BENCH_BIN): $(BUILD)/%: $(BUILD)/%.o $(LIB)
 SIM := $(BUILD)/tests/sim/sim
 SIM_OBJ := $(SIM_SRC:%.c=$(BUILD)/%.o) \
 	$(filter-out %/main.o %/server.o %/fetch.o %/dnsask.o,$(SANDBOX_OBJ))
-SIM_WRAP := openat write fsync renameat renameat2 unlinkat symlinkat mkdirat fchmod _exit sbx_wait_locked sbx_wake_by
+SIM_WRAP := openat write fsync renameat renameat2 unlinkat symlinkat mkdirat fchmod _exit sbx_wait_locked sbx_wake_by sbx_sleep
 $(SIM): $(SIM_OBJ) $(LIB)
 	@echo "  LD      $@"
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $(SIM_WRAP:%=-Wl,--wrap=%) -o $@ $^ $(PKG_LIBS) -lpthread

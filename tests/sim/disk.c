@@ -84,6 +84,12 @@ void __wrap__exit(int code)
 	life_exit(code);
 }
 
+/* The judges use the same functions, and nothing happens to them. */
+static bool is_daemon(void)
+{
+	return life_is_on() && !world_is_at_work();
+}
+
 /* --- points --- */
 
 void disk_arm(unsigned n, enum life_end how)
@@ -94,7 +100,7 @@ void disk_arm(unsigned n, enum life_end how)
 
 void disk_point(void)
 {
-	if (!life_is_on() || disk.armed == 0 || --disk.armed > 0)
+	if (!is_daemon() || disk.armed == 0 || --disk.armed > 0)
 		return;
 	world_trace("crash: %s", disk.how == LIFE_KILLED ? "killed" : "power cut");
 	life_crash(disk.how);
@@ -266,7 +272,7 @@ int __wrap_openat(int dirfd, const char *path, int flags, ...)
 		mode = va_arg(ap, mode_t);
 		va_end(ap);
 	}
-	if (!life_is_on())
+	if (!is_daemon())
 		return __real_openat(dirfd, path, flags, mode);
 	disk_point();
 	if (fails("open", flags & O_CREAT ? "a new file" : path))
@@ -285,7 +291,7 @@ ssize_t __wrap_write(int fd, const void *data, size_t len)
 	struct stat st;
 	ssize_t n;
 
-	if (!life_is_on() || fd <= STDERR_FILENO || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+	if (!is_daemon() || fd <= STDERR_FILENO || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return __real_write(fd, data, len);
 	disk_point();
 	if (fails("write", "")) {
@@ -317,7 +323,7 @@ int __wrap_fsync(int fd)
 	struct stat st;
 	int r;
 
-	if (!life_is_on() || fstat(fd, &st) < 0)
+	if (!is_daemon() || fstat(fd, &st) < 0)
 		return __real_fsync(fd);
 	disk_point();
 	if (plan_strikes(TROUBLE_SYNC, STREAM_DISK_FAULT)) {
@@ -340,7 +346,7 @@ int __wrap_renameat(int from_dir, const char *from, int to_dir, const char *to)
 	unsigned saved;
 	int r;
 
-	if (!life_is_on())
+	if (!is_daemon())
 		return __real_renameat(from_dir, from, to_dir, to);
 	assert(from_dir == to_dir);
 	disk_point();
@@ -359,7 +365,7 @@ int __wrap_renameat2(int from_dir, const char *from, int to_dir, const char *to,
 {
 	int r;
 
-	if (!life_is_on())
+	if (!is_daemon())
 		return __real_renameat2(from_dir, from, to_dir, to, flags);
 	assert(from_dir == to_dir);
 	disk_point();
@@ -376,7 +382,7 @@ int __wrap_unlinkat(int dirfd, const char *name, int flags)
 	unsigned saved;
 	int r;
 
-	if (!life_is_on())
+	if (!is_daemon())
 		return __real_unlinkat(dirfd, name, flags);
 	disk_point();
 	if (fails("unlink", "a file"))
@@ -394,7 +400,7 @@ int __wrap_symlinkat(const char *target, int dirfd, const char *name)
 {
 	int r;
 
-	if (!life_is_on())
+	if (!is_daemon())
 		return __real_symlinkat(target, dirfd, name);
 	disk_point();
 	if (fails("symlink", "a link"))
@@ -409,7 +415,7 @@ int __wrap_mkdirat(int dirfd, const char *name, mode_t mode)
 {
 	int r;
 
-	if (!life_is_on())
+	if (!is_daemon())
 		return __real_mkdirat(dirfd, name, mode);
 	disk_point();
 	if (fails("mkdir", name))

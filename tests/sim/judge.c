@@ -70,6 +70,9 @@ static size_t index_of(const char *name)
 	return (size_t)(a - actors);
 }
 
+#define bad(...) (show_records(), world_violation(__VA_ARGS__))
+static void show_records(void);
+
 /* --- records --- */
 
 static const struct record *record_of(const char *name)
@@ -85,7 +88,7 @@ static const struct record *record_of(const char *name)
 	known[i].record = NULL;
 	text = read_file(path);
 	if (text && record_decode(name, text, strlen(text), &known[i].record, &e) < 0)
-		world_violation("state/%s.json cannot be read: %s", name, e.text);
+		bad("state/%s.json cannot be read: %s", name, e.text);
 	return known[i].record;
 }
 
@@ -106,6 +109,23 @@ static bool names_order(const struct record *r, const struct ca_order *o)
 	return r->cert.order_id == o->id;
 }
 
+/* A line about each domain in front of a verdict. */
+static void show_records(void)
+{
+	for (unsigned i = 0; i < n_actors; i++) {
+		const struct record *r = known[i].record;
+		const struct record_job *j = r ? r->job : NULL;
+
+		if (!r)
+			continue;
+		printf("  %s: webroot %u, generation %u%s, phase %s, order %lld, in %lld s, proofs %u: %s\n",
+		       r->name, actors[i].webroot, r->cert.generation, r->held ? ", held" : "",
+		       j ? job_phase_name(j->phase) : "-", j ? (long long)j->order_id : 0,
+		       j && j->next_at ? (long long)(j->next_at - world_wall()) : 0, r->n_proofs,
+		       r->error.message ? r->error.message : "");
+	}
+}
+
 /* --- what is about to be sent --- */
 
 void judge_request(const char *method, const char *url, const char *body, _unused_ size_t len)
@@ -113,9 +133,9 @@ void judge_request(const char *method, const char *url, const char *body, _unuse
 	if (strcmp(method, "POST") != 0 || !str_has_prefix(url, CA_API_URL "/order/certificate/"))
 		return;
 	if (disk_sync_failed_ms() != 0 && world_now_ms() > disk_sync_failed_ms() + 30000)
-		world_violation("an order leaves although fsync has failed");
+		bad("an order leaves although fsync has failed");
 	if (!body)
-		world_violation("an order without a body");
+		bad("an order without a body");
 }
 
 /* --- keys --- */
@@ -154,7 +174,7 @@ static void judge_need(const struct ca_order *new_order, size_t n)
 	const struct actor *a = scenario_actor(new_order->name);
 
 	if (!a)
-		world_violation("an order for %s, which is in no configuration", new_order->name);
+		bad("an order for %s, which is in no configuration", new_order->name);
 	for (size_t i = 0; i < n; i++) {
 		struct ca_order o;
 
@@ -162,13 +182,12 @@ static void judge_need(const struct ca_order *new_order, size_t n)
 		if (strcmp(o.name, new_order->name) != 0)
 			continue;
 		if (o.pending)
-			world_violation("order %lld for %s was bought while order %lld is %s",
-					(long long)new_order->id, o.name, (long long)o.id, o.status);
+			bad("order %lld for %s was bought while order %lld is %s", (long long)new_order->id,
+			    o.name, (long long)o.id, o.status);
 		if (o.issued && o.valid_till - world_wall() > PLAN_LEFT)
-			world_violation(
-				"order %lld for %s was bought while the plan of order %lld lasts %lld days",
-				(long long)new_order->id, o.name, (long long)o.id,
-				(long long)((o.valid_till - world_wall()) / DAY));
+			bad("order %lld for %s was bought while the plan of order %lld lasts %lld days",
+			    (long long)new_order->id, o.name, (long long)o.id,
+			    (long long)((o.valid_till - world_wall()) / DAY));
 	}
 }
 
@@ -192,13 +211,12 @@ void judge_ca_changed(size_t orders_before, size_t certificates_before)
 			continue;
 		r = record_of(o.name);
 		if (!names_order(r, &o))
-			world_violation("order %lld for %s is named by no record", (long long)o.id, o.name);
+			bad("order %lld for %s is named by no record", (long long)o.id, o.name);
 		if (!has_key(o.name, ca_csr(i)))
-			world_violation("the key of order %lld for %s is not on disk", (long long)o.id,
-					o.name);
+			bad("the key of order %lld for %s is not on disk", (long long)o.id, o.name);
 	}
 	if (ca_n_429() > 0)
-		world_violation("the CA's rate window was broken");
+		bad("the CA's rate window was broken");
 }
 
 /* --- what serves --- */
@@ -222,7 +240,7 @@ static unsigned live_generation(const char *name)
 		return 0;
 	last = r == 0 ? strrchr(target, '/') : NULL;
 	if (!last || str_parse_u64(last + 1, &n) < 0 || n == 0)
-		world_violation("live/%s is not a link of ours: %s", name, r == 0 ? target : strerror(-r));
+		bad("live/%s is not a link of ours: %s", name, r == 0 ? target : strerror(-r));
 	return (unsigned)n;
 }
 
@@ -250,14 +268,14 @@ static int64_t judge_pair(const char *name, unsigned generation)
 	int64_t end;
 
 	if (!cert || !chain || !full || !key)
-		world_violation("live/%s is not complete (generation %u)", name, generation);
+		bad("live/%s is not complete (generation %u)", name, generation);
 	both = xasprintf("%s%s", cert, chain);
 	if (strcmp(both, full) != 0)
-		world_violation("live/%s/fullchain.pem is not certificate and chain", name);
+		bad("live/%s/fullchain.pem is not certificate and chain", name);
 	if (key_from_pem(key, strlen(key), &k, NULL) < 0 || !cert_belongs(cert, strlen(cert), k))
-		world_violation("live/%s: key and certificate do not belong together", name);
+		bad("live/%s: key and certificate do not belong together", name);
 	if (cert_read(cert, strlen(cert), &info, NULL) < 0)
-		world_violation("live/%s/cert.pem cannot be read", name);
+		bad("live/%s/cert.pem cannot be read", name);
 	end = info.not_after;
 	cert_info_done(&info);
 	return end;
@@ -274,7 +292,7 @@ static void judge_live(struct actor *a, const struct record *r, bool after_cut)
 	else if (generation != a->live || pair_is_new(a->name, known[i].pair_stamp))
 		known[i].end = judge_pair(a->name, generation);
 	if (generation < least)
-		world_violation("live/%s went back from generation %u to %u", a->name, least, generation);
+		bad("live/%s went back from generation %u to %u", a->name, least, generation);
 	a->live = generation;
 }
 
@@ -283,7 +301,7 @@ static void judge_life(const struct actor *a)
 	size_t i = (size_t)(a - actors);
 
 	if (a->present && known[i].end != 0 && known[i].end <= world_wall() && a->person_until < world_wall())
-		world_violation("the certificate of %s has expired", a->name);
+		bad("the certificate of %s has expired", a->name);
 }
 
 /* --- the ledger against the disk --- */
@@ -312,11 +330,10 @@ static void judge_orders(void)
 			continue;
 		r = record_of(o.name);
 		if (!names_order(r, &o) && scenario_actor(o.name)->present)
-			world_violation("order %lld for %s (%s) is named by no record", (long long)o.id,
-					o.name, o.status);
+			bad("order %lld for %s (%s) is named by no record", (long long)o.id, o.name,
+			    o.status);
 		if (o.pending && !has_key(o.name, ca_csr(i)))
-			world_violation("the key of order %lld for %s is not on disk", (long long)o.id,
-					o.name);
+			bad("the key of order %lld for %s is not on disk", (long long)o.id, o.name);
 	}
 }
 
@@ -334,13 +351,12 @@ static void judge_all(bool after_cut)
 
 		judge_live(&actors[i], r, after_cut);
 		if (r && r->held && actors[i].present && actors[i].person_until < world_wall())
-			world_violation("%s is held without a reason: %s: %s", actors[i].name,
-					r->error.code ? r->error.code : "?",
-					r->error.message ? r->error.message : "");
+			bad("%s is held without a reason: %s: %s", actors[i].name,
+			    r->error.code ? r->error.code : "?", r->error.message ? r->error.message : "");
 	}
 	judge_orders();
 	if (ca_n_429() > 0)
-		world_violation("the CA's rate window was broken");
+		bad("the CA's rate window was broken");
 }
 
 void judge_disk(void)
@@ -352,7 +368,7 @@ void judge_now(void)
 {
 	judge_all(false);
 	if (disk_sync_failed_ms() != 0 && life_is_on() && world_now_ms() > disk_sync_failed_ms() + 120000)
-		world_violation("the daemon goes on although fsync has failed");
+		bad("the daemon goes on although fsync has failed");
 }
 
 /* --- the end --- */
@@ -362,14 +378,13 @@ static void judge_job(const struct record *r)
 	const struct record_job *j = r->job;
 
 	if (j && world_wall() - j->started_at > DAY)
-		world_violation("%s is not settled: phase %s since %lld s, %s", r->name,
-				job_phase_name(j->phase), (long long)(world_wall() - j->started_at),
-				r->error.message ? r->error.message : "");
+		bad("%s is not settled: phase %s since %lld s, %s", r->name, job_phase_name(j->phase),
+		    (long long)(world_wall() - j->started_at), r->error.message ? r->error.message : "");
 	for (uint32_t i = 0; i < r->n_deploys; i++)
 		if (r->deploys[i].state != DEPLOY_DONE && !j && world_wall() - r->deploys[i].at > DAY)
-			world_violation("%s is not settled: %s is not served", r->name, r->deploys[i].target);
+			bad("%s is not settled: %s is not served", r->name, r->deploys[i].target);
 	if (r->n_proofs > 0 && !j)
-		world_violation("%s is not settled: a proof stays recorded", r->name);
+		bad("%s is not settled: a proof stays recorded", r->name);
 }
 
 void judge_settled(void)
@@ -383,20 +398,20 @@ void judge_settled(void)
 		if (!actors[i].present)
 			continue;
 		if (!r)
-			world_violation("%s has no record", actors[i].name);
+			bad("%s has no record", actors[i].name);
 		judge_job(r);
 		busy = busy || r->job;
 		if (r->held)
-			world_violation("%s is held at the end: %s", actors[i].name,
-					r->error.message ? r->error.message : "");
+			bad("%s is held at the end: %s", actors[i].name,
+			    r->error.message ? r->error.message : "");
 		if (actors[i].live == 0)
-			world_violation("%s has no certificate at the end", actors[i].name);
+			bad("%s has no certificate at the end", actors[i].name);
 	}
 	for (unsigned i = 1; i <= n_actors && !busy; i++) {
 		_cleanup_free_ char *root = xasprintf("%s/../web%u/.well-known/pki-validation/fileauth.txt",
 						      scenario_state_dir(), i);
 
 		if (access(root, F_OK) == 0)
-			world_violation("a proof is left in webroot %u", i);
+			bad("a proof is left in webroot %u", i);
 	}
 }

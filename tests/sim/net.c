@@ -10,6 +10,7 @@
 #include "common/str.h"
 #include "daemon/io/http.h"
 #include "tests/sim/ca.h"
+#include "tests/sim/disk.h"
 #include "tests/sim/judge.h"
 #include "tests/sim/plan.h"
 #include "tests/sim/scenario.h"
@@ -409,10 +410,13 @@ static void trace_lost(const struct parcel *p)
 void http_start(struct http *h, const struct http_request *rq, http_done_fn *done, void *owner,
 		struct http_call **ret)
 {
-	struct http_call *c = new_call(h, done, owner);
-	struct parcel *p = pack(rq, c);
+	struct http_call *c;
+	struct parcel *p;
 	int64_t way = latency();
 
+	disk_point();
+	c = new_call(h, done, owner);
+	p = pack(rq, c);
 	judge_request(rq->method, rq->url, rq->body, rq->body_len);
 	p->fate = draw_fate(&p->status);
 	if (ret)

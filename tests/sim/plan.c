@@ -18,8 +18,8 @@ static const struct {
 	[TROUBLE_MAINTENANCE] = { "maintenance", 60000 }, /* of a day */
 	[TROUBLE_DISK] = { "disk", 3000 },		  /* of a call */
 	[TROUBLE_SYNC] = { "sync", 1000 },
-	[TROUBLE_KILL] = { "kill", 60000 }, /* of a change at the CA or on disk */
-	[TROUBLE_POWER] = { "power", 60000 },
+	[TROUBLE_KILL] = { "kill", 300000 }, /* of a request that changes something */
+	[TROUBLE_POWER] = { "power", 300000 },
 	[TROUBLE_RESTART] = { "restart", 100000 }, /* of a day */
 	[TROUBLE_RELOAD] = { "reload", 100000 },
 	[TROUBLE_CLOCK] = { "clock", 60000 },

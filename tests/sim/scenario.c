@@ -193,10 +193,12 @@ static void make_world(const char *dir)
 void scenario_arrived(const char *method, const char *url)
 {
 	bool paid = strcmp(method, "POST") == 0 && strstr(url, "/order/certificate/");
+	bool change = strcmp(method, "GET") != 0 || strstr(url, "/download/");
 	bool kill = plan_strikes(TROUBLE_KILL, STREAM_CRASH), cut = plan_strikes(TROUBLE_POWER, STREAM_CRASH);
+	bool now = paid || world_chance(STREAM_CRASH, change ? 500000 : 20000);
 	int64_t points = world_range(STREAM_CRASH, 1, paid ? 12 : 40);
 
-	if (kill || cut)
+	if (now && (kill || cut))
 		disk_arm((unsigned)points, cut ? LIFE_POWER_CUT : LIFE_KILLED);
 }
 

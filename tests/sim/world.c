@@ -32,7 +32,7 @@ static struct {
 	struct event **heap;
 	size_t n, alloc;
 	uint64_t number;
-	unsigned n_daemon;
+	bool by_world; /* an event of the world is running */
 	uint64_t hash, lines;
 	bool show;
 	char tail[TAIL_LINES][LINE_MAX_];
@@ -144,7 +144,6 @@ static void take_out(struct event *e)
 {
 	struct event *last = w.heap[--w.n];
 
-	w.n_daemon -= e->owner == OWNER_DAEMON;
 	if (last == e)
 		return;
 	put(e->slot, last);
@@ -164,7 +163,6 @@ struct event *world_after(enum owner o, int64_t after_ms, void (*fn)(void *arg),
 		w.alloc = MAX(2 * w.alloc, (size_t)256);
 		w.heap = xrealloc_array(w.heap, w.alloc, sizeof(struct event *));
 	}
-	w.n_daemon += o == OWNER_DAEMON;
 	put(w.n++, e);
 	sift(e->slot);
 	return e;
@@ -190,14 +188,14 @@ void world_drop_daemon(void)
 			put(n++, w.heap[i]);
 	}
 	w.n = n;
-	w.n_daemon = 0;
+	w.by_world = false;
 	for (size_t i = 0; i < n; i++)
 		sift(i);
 }
 
-unsigned world_daemon_events(void)
+bool world_is_at_work(void)
 {
-	return w.n_daemon;
+	return w.by_world;
 }
 
 bool world_step(int64_t until_ms)
@@ -215,8 +213,10 @@ bool world_step(int64_t until_ms)
 	w.now_ms = MAX(w.now_ms, e->at_ms);
 	fn = e->fn;
 	arg = e->arg;
+	w.by_world = e->owner == OWNER_WORLD;
 	free(e); /* before fn: a crash jumps out of it */
 	fn(arg);
+	w.by_world = false;
 	return true;
 }
 

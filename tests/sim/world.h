@@ -48,8 +48,8 @@ struct event *world_after(enum owner o, int64_t after_ms, void (*fn)(void *arg),
 void world_drop(struct event **e);
 /* Drops all events of the daemon. */
 void world_drop_daemon(void);
-/* How many events of the daemon are due before that time. */
-unsigned world_daemon_events(void);
+/* Is an event of the world running, and not the daemon? */
+bool world_is_at_work(void);
 /* Runs the next event; false when there is none up to that time, which it is then. */
 bool world_step(int64_t until_ms);
 
