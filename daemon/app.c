@@ -7,9 +7,12 @@
 #include "common/clock.h"
 #include "common/mem.h"
 #include "config/load.h"
+#include "daemon/io/blame.h"
 #include "daemon/messages.h"
 #include "daemon/ops/journal.h"
+#include "daemon/ops/machine.h"
 #include "daemon/ops/notify.h"
+#include "daemon/store/home.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -23,6 +26,7 @@
 
 void app_die_of_disk(const char *what)
 {
+	blame_stop();
 	log_event(LOG_LEVEL_ERROR, &MSG_STATE_WRITE, NULL,
 		  "the disk refused to keep what was written (%s): stopping, the next start reads from disk "
 		  "again",
@@ -125,6 +129,7 @@ static void on_signal(int signum, void *arg)
 	if (a->stopping)
 		return;
 	a->stopping = true;
+	blame_stop();
 	notify_stopping("stopping");
 	log_event(LOG_LEVEL_INFO, &MSG_STOPPING, NULL, "stopping on signal %d", signum);
 	loop_stop(a->loop);
@@ -141,11 +146,15 @@ static int load_trust(struct app *a, struct err *reterr)
 
 static int open_store(struct app *a, struct err *reterr)
 {
+	char machine[MACHINE_ID_LEN + 1];
 	int rc = store_open(a->config->state_dir, &a->store, reterr);
 
 	if (rc < 0)
 		return rc;
 	a->dirs = (struct generation_dirs){ store_archive_fd(a->store), store_live_fd(a->store) };
+	home_look(a->store, machine_id(machine) == 0 ? machine : NULL, &a->warnings);
+	for (size_t i = 0; i < a->warnings.n; i++)
+		log_event(LOG_LEVEL_WARNING, &MSG_MACHINE, NULL, "%s", a->warnings.list[i]);
 	return 0;
 }
 
@@ -322,6 +331,7 @@ static void take_down(struct app *a)
 	unsigned left = 0;
 
 	a->stopping = true;
+	blame_stop();
 	stop_talking(a);
 	if (a->loop) {
 		timer_free(a->poller.timer);
@@ -340,6 +350,8 @@ static void take_down(struct app *a)
 	if (left > 0)
 		_exit(a->exit_code);
 	loop_free(a->loop);
+	blame_close();
+	words_done(&a->warnings);
 	trust_put(a->trust);
 	budget_free(a->budget);
 	store_close(a->store);

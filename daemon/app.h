@@ -12,8 +12,10 @@
  *   duties.c       deploying and cleaning up
  *   revoking.c     revocations on command
  *   watching.c     what others do to our certificates
+ *   mending.c      the files of an installed certificate, and what was lost of them
  *   poller.c       the one status-changes poll for the account
  *   load.c         records from disk at the start
+ *   crashes.c      a domain that the process died of again and again is set aside
  *   reconfigure.c  a reload
  *   leaving.c      the way out of a removed domain
  *   status.c       what a domain looks like from outside
@@ -21,6 +23,7 @@
 #pragma once
 
 #include "common/log.h"
+#include "common/words.h"
 #include "config/model.h"
 #include "daemon/certcentral/client.h"
 #include "daemon/core/agenda.h"
@@ -113,6 +116,8 @@ struct domain {
 	int64_t save_retry_at;
 	int64_t watch_at;	/* when to ask whether the certificate was revoked; 0: not planned yet */
 	int64_t watch_order_at; /* ask order info as well: status-changes named the order; 0: no need */
+	char *damage;		/* what is wrong with the installed files; NULL: nothing known (mending.c) */
+	int64_t damaged_at;	/* ... first seen; 0: nothing is lost */
 	uint8_t state;		/* enum domain_state, as counted in app->counts */
 	bool counted;
 	bool is_pending;   /* counted in app->n_pending */
@@ -182,6 +187,8 @@ struct app {
 	unsigned n_running;   /* jobs with an operation under way */
 	unsigned n_reserved;  /* jobs that will post an order */
 	unsigned n_flights;
+	struct words crashed;  /* while records are read: who is to be set aside (crashes.c) */
+	struct words warnings; /* about the machine and its disk, as found at the start */
 	int64_t started_at;
 	int64_t config_loaded_at;
 	struct waiter *waiters;
@@ -285,6 +292,8 @@ void revoking_cancel(struct domain *d);
 /* --- watching.c --- */
 void watching_start(struct domain *d);
 void watching_cancel(struct domain *d);
+/* Something about the files of d or about its order has to be found out at once. */
+void watching_now(struct domain *d);
 int64_t watching_next_at(const struct domain *d);
 /* status-changes named the order of the installed certificate: ask what became of it. */
 void watching_hint(struct domain *d, const struct cc_entry *e);

@@ -6,7 +6,12 @@
 
 #include "common/clock.h"
 #include "common/mem.h"
+#include "daemon/crashes.h"
+#include "daemon/io/blame.h"
+#include "daemon/mending.h"
 #include "daemon/messages.h"
+#include "daemon/save.h"
+#include "daemon/store/seal.h"
 
 #include <errno.h>
 
@@ -31,63 +36,125 @@ static struct record *held_record(const char *name, const char *code, const char
 /* The file that was moved aside must leave a trace: without one the next start would find nothing and order. */
 static void keep(struct app *a, const struct record *r)
 {
-	_cleanup_(strbuf_done) struct strbuf sb = STRBUF_INIT(STORE_RECORD_MAX);
-	_cleanup_(json_freep) struct json *doc = record_encode(r);
-	struct err e = ERR_INIT;
+	struct history_list none = STAILQ_HEAD_INITIALIZER(none);
+	struct save *s = save_new(a->store, r, &none);
 
-	json_write(doc, JSON_PRETTY, &sb);
-	strbuf_addc(&sb, '\n');
-	if (store_save(a->store, r->name, strbuf_str(&sb), sb.len, &e) < 0)
+	save_run(s);
+	if (s->rc < 0)
 		log_event(LOG_LEVEL_ERROR, &MSG_STATE_WRITE,
 			  &(struct log_ctx){ NULL, "DVCERT_NAME", r->name },
-			  "the state cannot be written: %s", e.text);
+			  "the state cannot be written: %s", s->err.text);
+	save_free(s);
 }
 
-/* There is no state file, but live/<name> points to a certificate: somebody lost the state folder, or restored half a
- * backup. What is installed is a fact; buying it again would be a mistake. */
-static struct record *from_live(struct app *a, const char *name, unsigned generation)
+/* Reads off an installed certificate what a record says about it. Only its order is not known then: the CA is asked (watching.c). */
+static int read_facts(const struct app *a, struct record *r, unsigned generation, struct err *reterr)
 {
 	struct generation_files files = { 0 };
 	struct cert_info info = { 0 };
-	struct err e = ERR_INIT;
-	struct record *r;
+	int rc = generation_read(&a->dirs, r->name, generation, &files, reterr);
 
-	if (generation_read(&a->dirs, name, generation, &files, &e) < 0 ||
-	    cert_read(files.cert, strlen(files.cert), &info, &e) < 0) {
-		generation_files_done(&files);
-		return held_record(name, "state_missing",
-				   "there is no state file, and what live/%s points to cannot be read: %s",
-				   name, e.text);
-	}
-	r = record_new(name);
+	if (rc == 0)
+		rc = cert_read(files.cert, strlen(files.cert), &info, reterr);
+	generation_files_done(&files);
+	if (rc < 0)
+		return rc;
 	r->cert.generation = generation;
+	r->cert.order_unknown = true;
 	r->cert.serial = xstrdup(info.serial);
 	r->cert.names = record_join_names((const char *const *)info.names, info.n_names);
 	r->cert.not_before = info.not_before;
 	r->cert.not_after = info.not_after;
 	r->cert.installed_at = info.not_before;
-	log_event(LOG_LEVEL_WARNING, &MSG_STATE_ADOPTED, &(struct log_ctx){ NULL, "DVCERT_NAME", name },
-		  "there is no state file: going on with the certificate that live/%s points to", name);
 	cert_info_done(&info);
-	generation_files_done(&files);
-	return r;
+	return 0;
 }
 
+/* The generation that live/<name> points to, or where that link is lost as well the last one in archive/<name>. */
+static int find_installed(const struct app *a, const char *name, unsigned *ret, struct err *reterr)
+{
+	int rc = generation_live(&a->dirs, name, ret, reterr);
+	unsigned next = 1;
+
+	if (rc < 0 || *ret != 0)
+		return rc;
+	rc = generation_next(&a->dirs, name, 1, &next, reterr);
+	*ret = next - 1;
+	return rc;
+}
+
+/* There is no state file, but a certificate: somebody lost the state folder, or restored half a backup. What is installed is a
+ * fact; buying it again would be a mistake. */
 static struct record *from_nothing(struct app *a, const char *name)
 {
+	struct record *r = record_new(name);
 	struct err e = ERR_INIT;
 	unsigned generation = 0;
 
-	if (generation_live(&a->dirs, name, &generation, &e) < 0)
+	if (find_installed(a, name, &generation, &e) < 0) {
+		record_free(r);
 		return held_record(name, "live_link", "%s", e.text);
-	return generation ? from_live(a, name, generation) : record_new(name);
+	}
+	if (generation == 0)
+		return r;
+	if (read_facts(a, r, generation, &e) < 0) {
+		record_free(r);
+		return held_record(
+			name, "state_missing",
+			"there is no state file, and the installed certificate cannot be read: %s; "
+			"restore state/, or order anew with `dvcertctl renew %s`",
+			e.text, name);
+	}
+	log_event(LOG_LEVEL_WARNING, &MSG_STATE_ADOPTED, &(struct log_ctx){ NULL, "DVCERT_NAME", name },
+		  "there is no state file: going on with the certificate in archive/%s/%04u", name,
+		  generation);
+	return r;
+}
+
+static int decode_sealed(const struct app *a, const char *name, const char *text, size_t len,
+			 struct record **ret, struct err *reterr)
+{
+	_cleanup_free_ char *who = crashes_reader(name);
+	BLAME(who);
+	struct err sum = ERR_INIT;
+	int sealed = seal_check(text, len, &sum), rc;
+
+	if (crashes_when_read(a, name))
+		return err_set(reterr, -EBADMSG, "dvcertd crashes when it reads it");
+	rc = record_decode(name, text, len, ret, reterr);
+	if (rc == -ENOTSUP && sealed < 0)
+		err_prefix(reterr, "perhaps it is damaged (%s), or", sum.text);
+	if (rc < 0 || sealed == 0)
+		return rc;
+	record_free(TAKE_PTR(*ret));
+	*reterr = sum;
+	return sealed;
+}
+
+/* What was moved aside may have known of an order; what is installed can still be read off, so that the person who goes on from here
+ * need not buy what is there. */
+static struct record *from_quarantine(struct app *a, const char *name, const char *why)
+{
+	struct record *r =
+		held_record(name, "state_unreadable",
+			    "state/%s.json cannot be used (%s) and was moved aside: nothing is "
+			    "ordered until `dvcertctl renew %s`, look into the console for an open "
+			    "order before that; a good copy of the file can also be put back while "
+			    "dvcertd is stopped",
+			    name, why, name);
+	unsigned generation = 0;
+
+	if (find_installed(a, name, &generation, NULL) == 0 && generation != 0)
+		(void)read_facts(a, r, generation, NULL);
+	keep(a, r);
+	return r;
 }
 
 static struct record *from_text(struct app *a, const char *name, const char *text, size_t len)
 {
 	struct record *r = NULL;
 	struct err e = ERR_INIT, q = ERR_INIT;
-	int rc = record_decode(name, text, len, &r, &e);
+	int rc = decode_sealed(a, name, text, len, &r, &e);
 
 	if (rc == 0)
 		return r;
@@ -104,12 +171,7 @@ static struct record *from_text(struct app *a, const char *name, const char *tex
 		r->frozen = true;
 		return r;
 	}
-	r = held_record(name, "state_unreadable",
-			"state/%s.json cannot be used (%s) and was moved aside: nothing is ordered until "
-			"`dvcertctl renew %s`, look into the console for an open order before that",
-			name, e.text, name);
-	keep(a, r);
-	return r;
+	return from_quarantine(a, name, e.text);
 }
 
 /* Not even read: it may be good, so it is not replaced. */
@@ -189,8 +251,10 @@ int load_domains(struct app *a, struct err *reterr)
 	struct config *c = a->config;
 	_cleanup_free_ struct record **recs = xcalloc(c->n_domains + 1, sizeof(*recs));
 	struct loading l = { .app = a, .config = c, .recs = recs };
-	int rc = store_each(a->store, each, &l, reterr);
+	int rc;
 
+	crashes_begin(a);
+	rc = store_each(a->store, each, &l, reterr);
 	if (rc < 0) {
 		for (size_t i = 0; i < c->n_domains; i++)
 			record_free(recs[i]);
@@ -200,9 +264,14 @@ int load_domains(struct app *a, struct err *reterr)
 	for (size_t i = 0; i < c->n_domains; i++) {
 		struct record *r = recs[i] ? recs[i] : from_nothing(a, c->domains[i].name);
 
+		if (crashes_judge(a, r) && !r->frozen)
+			keep(a, r);
 		check_link(a, r);
 		a->domains[i] = domain_new(a, c, &c->domains[i], r);
+		if (r->cert.order_unknown || mending_is_urgent(a, r))
+			watching_now(a->domains[i]);
 	}
 	a->n_domains = c->n_domains;
+	crashes_end(a);
 	return 0;
 }

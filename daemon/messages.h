@@ -17,7 +17,10 @@
 	X(NAMES_DIFFER, "names-differ", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a09")                                  \
 	X(START_FAILED, "start-failed", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a0a")                                  \
 	X(LINK, "live-link", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a0b")                                             \
-	X(KEY_STOPPED, "key-stopped", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a0c")
+	X(KEY_STOPPED, "key-stopped", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a0c")                                    \
+	X(CRASHED, "domain-crashed", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a0d")                                     \
+	X(MACHINE, "machine-warning", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a0e")                                    \
+	X(MENDED, "certificate-files-mended", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a0f")
 
 #define X(id, name, uuid) extern const struct log_msgid MSG_##id;
 MESSAGES(X)

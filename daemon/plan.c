@@ -10,6 +10,7 @@
 #include "config/diff.h"
 #include "config/load.h"
 #include "daemon/core/forecast.h"
+#include "daemon/store/seal.h"
 
 #include <sysexits.h>
 
@@ -35,7 +36,7 @@ static struct record *read_record(struct app *a, const struct cfg_domain *spec)
 	if (store_load(a->store, spec->name, &text, &len, &e) == 0) {
 		if (!text)
 			return load_record(a, spec);
-		if (record_decode(spec->name, text, len, &r, &e) == 0)
+		if (seal_check(text, len, &e) == 0 && record_decode(spec->name, text, len, &r, &e) == 0)
 			return r;
 	}
 	r = record_new(spec->name);

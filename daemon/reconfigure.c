@@ -4,6 +4,7 @@
  * that has a certificate or an order; a domain that is gone is only forgotten. */
 #include "daemon/app.h"
 #include "daemon/authkey.h"
+#include "daemon/crashes.h"
 
 #include "common/clock.h"
 #include "common/mem.h"
@@ -145,7 +146,8 @@ static bool may_release(const struct domain *d, bool differs)
 {
 	const struct record *r = d->rec;
 
-	if (!r->held || r->frozen || (r->error.code && strncmp(r->error.code, "state_", 6) == 0))
+	if (!r->held || r->frozen || crashes_is_aside(r) ||
+	    (r->error.code && strncmp(r->error.code, "state_", 6) == 0))
 		return false;
 	return r->job || differs;
 }
@@ -184,6 +186,8 @@ static void add_domain(struct takeover *t, const struct cfg_domain *now)
 	} else {
 		d = domain_new(a, r->now, now, TAKE_PTR(r->recs[i]));
 		d->is_fresh = true;
+		if (d->rec->cert.order_unknown)
+			watching_now(d);
 	}
 	t->domains[t->n++] = d;
 	t->changed[t->n_changed++] = d;

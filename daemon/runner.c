@@ -10,6 +10,9 @@
 #include "common/str.h"
 #include "daemon/core/proof.h"
 #include "daemon/core/retry.h"
+#include "daemon/crashes.h"
+#include "daemon/io/blame.h"
+#include "daemon/mending.h"
 #include "daemon/messages.h"
 #include "daemon/save.h"
 
@@ -323,7 +326,7 @@ static int64_t due_at(const struct domain *d)
 	if (r->job && !r->held && r->job->next_at)
 		at = MIN(at, r->job->next_at);
 	/* While the record is being written nothing is started; the end of that looks again. */
-	if (d->flight && (d->flight->dirty || d->flight->saving))
+	if ((d->flight && (d->flight->dirty || d->flight->saving)) || crashes_is_aside(r))
 		return at;
 	return MIN(at, duties_due_at(d));
 }
@@ -403,7 +406,7 @@ static void carry_on(struct domain *d)
 		start_pending(d);
 	places_serve(d);
 	refresh(d);
-	if (may_start) {
+	if (may_start && !crashes_is_aside(d->rec)) {
 		duties_start(d);
 		revoking_start(d);
 		watching_start(d);
@@ -417,10 +420,13 @@ static void carry_on(struct domain *d)
 
 void runner_update(struct domain *d, struct job_update *u)
 {
+	BLAME(d->rec->name);
 	struct flight *f = runner_flight(d);
 
-	if (u->installed)
+	if (u->installed) {
 		(void)duty_plan(d->rec, d->spec, false);
+		mending_forget(d);
+	}
 	if (u->refund_at)
 		upkeep_budget_refund(d->app, u->refund_at);
 	if (u->spend_at)
@@ -435,6 +441,7 @@ void runner_update(struct domain *d, struct job_update *u)
 
 void runner_event(struct domain *d, const struct job_event *ev)
 {
+	BLAME(d->rec->name);
 	struct job_update u;
 	struct job_env env;
 
@@ -467,6 +474,7 @@ void runner_begin(struct domain *d, enum want want, bool new_key)
 
 void runner_look(struct domain *d)
 {
+	BLAME(d->rec->name);
 	const struct record_job *j = d->rec->job;
 	struct decision dec;
 	struct view v;
@@ -487,6 +495,7 @@ void runner_look(struct domain *d)
 
 void runner_admit(struct domain *d)
 {
+	BLAME(d->rec->name);
 	struct job_update u = { 0 };
 
 	if (d->is_leaving) {
@@ -561,6 +570,7 @@ void domain_free(struct domain *d)
 		a->n_installed -= d->is_installed;
 	}
 	free_flight(d);
+	mending_forget(d);
 	config_unref(d->config);
 	record_free(d->rec);
 	free(d);

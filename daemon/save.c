@@ -3,6 +3,7 @@
 
 #include "common/mem.h"
 #include "common/timefmt.h"
+#include "daemon/store/seal.h"
 
 #include <errno.h>
 
@@ -113,8 +114,7 @@ void save_run(void *arg)
 		add_line(history, timefmt_rfc3339(h->at, at), h->event, h->text);
 	}
 	json_set(s->doc, "history", history);
-	json_write(s->doc, JSON_PRETTY, &sb);
-	strbuf_addc(&sb, '\n');
+	seal_write(s->doc, &sb);
 	if (!strbuf_ok(&sb)) {
 		s->rc = err_set(&s->err, -EFBIG, "the record of %s is too large", s->name);
 		return;

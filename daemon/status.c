@@ -53,7 +53,7 @@ enum domain_state domain_state(const struct domain *d)
 	if (r->job)
 		return job_state(d);
 	s = r->cert.generation ? deploy_state(r) : STATE_NEW;
-	return r->error.code && (s == STATE_VALID || s == STATE_NEW) ? STATE_RETRYING : s;
+	return (r->error.code || d->damage) && (s == STATE_VALID || s == STATE_NEW) ? STATE_RETRYING : s;
 }
 
 /* --- JSON --- */
@@ -104,6 +104,8 @@ static void add_error(struct json *o, const struct domain *d)
 	} else if (bad) {
 		text = xasprintf("%s: %s", bad->target, bad->message ? bad->message : "");
 		json_set(o, "error", error_json(bad->code, text, bad->at, bad->attempts));
+	} else if (d->damage) {
+		json_set(o, "error", error_json("files", d->damage, d->damaged_at, 1));
 	} else if (r->cert.revoked_at) {
 		json_set(o, "error", revoked_json(&r->cert));
 	} else {
@@ -219,7 +221,7 @@ static struct json *domain_json(const struct domain *d, bool whole)
 
 static struct json *daemon_json(const struct app *a)
 {
-	struct json *o = json_new_obj();
+	struct json *o = json_new_obj(), *warnings = json_new_arr();
 
 	json_set_i64(o, "pid", getpid());
 	json_set_time(o, "started_at", a->started_at);
@@ -229,6 +231,9 @@ static struct json *daemon_json(const struct app *a)
 	json_set_i64(o, "max_orders_per_day", a->config->certcentral.max_orders_per_day);
 	json_set_bool(o, "api_key_stopped", cc_is_blocked(a->cc));
 	json_set_i64(o, "api_requests", (int64_t)cc_request_count(a->cc));
+	for (size_t i = 0; i < a->warnings.n; i++)
+		json_add_str(warnings, a->warnings.list[i]);
+	json_set(o, "warnings", warnings);
 	return o;
 }
 

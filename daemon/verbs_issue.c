@@ -59,6 +59,9 @@ static const char *begin(struct domain *d)
 
 	if (d->rec->job)
 		return NULL; /* under way, now without a pause */
+	if (d->rec->cert.order_unknown)
+		return "its order is being looked up at CertCentral, without which it would be bought again: try "
+		       "again in a minute";
 	runner_view(d, &v);
 	want = decide_replacement(&v, v.now, false);
 	if (want == WANT_ORDER && v.order_allowed_at > v.now)

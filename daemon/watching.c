@@ -8,11 +8,15 @@
 #include "common/clock.h"
 #include "common/mem.h"
 #include "common/str.h"
+#include "daemon/mending.h"
 
 /* In tempos: a day, and within the first hour after a start. */
 #define PERIOD 1440
 #define FIRST  60
 #define AGAIN  60
+#define SOON   5
+/* So close to the end of a certificate an answer that may mean anything is taken for a no. */
+#define LAST_DAYS 3
 
 struct watching {
 	struct domain *domain;
@@ -21,30 +25,8 @@ struct watching {
 	char reason[32];
 	struct cc_call *call;
 	struct revoked_call *ocsp;
-	struct work *work;
+	struct mending *mending;
 };
-
-struct watch_work {
-	struct watching *watching;
-	struct generation_dirs dirs;
-	char *name;
-	unsigned generation;
-	char *chain;
-	int rc;
-	struct err err;
-};
-
-static void work_free(struct watch_work *w)
-{
-	free(w->name);
-	free(w->chain);
-	free(w);
-}
-
-static void work_drop(void *arg)
-{
-	work_free(arg);
-}
 
 static int64_t tempos(const struct domain *d, int64_t n)
 {
@@ -129,38 +111,59 @@ static void asked_ocsp(const struct outcome *o, const struct revocation_status *
 		finish(v, &v->found, tempos(d, PERIOD));
 }
 
-static void read_run(void *arg)
+/* The files first, and what they hold is what the responder is asked about. */
+static void looked_at_files(const char *chain, bool again, void *owner)
 {
-	struct watch_work *w = arg;
+	struct watching *v = owner;
 
-	w->rc = generation_chain(&w->dirs, w->name, w->generation, &w->chain, &w->err);
+	v->mending = NULL;
+	if (chain && !again)
+		revoked_start(v->domain->app->revoked, chain, asked_ocsp, v, &v->ocsp);
+	else
+		finish(v, NULL, tempos(v->domain, again ? SOON : AGAIN));
 }
 
-static void read_done(void *arg)
-{
-	struct watch_work *w = arg;
-	struct watching *v = w->watching;
+/* --- the order of a certificate that was read off its files --- */
 
-	v->work = NULL;
-	if (w->rc == 0) {
-		revoked_start(v->domain->app->revoked, w->chain, asked_ocsp, v, &v->ocsp);
-	} else {
-		log_event(LOG_LEVEL_DEBUG, NULL, NULL, "%s: revocation: %s", w->name, w->err.text);
-		finish(v, NULL, tempos(v->domain, AGAIN));
-	}
-	work_free(w);
+static bool is_final(const struct domain *d, enum fault f)
+{
+	/* The CA may say so of a certificate that it does not know, or the key is bad: in the end the former. */
+	if (f == FAULT_AUTH)
+		return d->rec->cert.not_after - clock_now() < LAST_DAYS * 86400;
+	return f == FAULT_REFUSED || f == FAULT_NOT_FOUND || f == FAULT_CONFIG;
 }
 
-static void read_chain(struct watching *v)
+static void asked_serial(const struct cc_reply *r, void *owner)
 {
+	struct watching *v = owner;
 	struct domain *d = v->domain;
-	struct watch_work *w = xmalloc(sizeof(*w));
+	struct outside what = { .certificate_id = r->certificate_id,
+				.order_word = r->status_word,
+				.order_state = order_state_of(r->status),
+				.order_valid_until = r->order_valid_until };
+	bool found = r->outcome.fault == FAULT_NONE && r->order_id > 0;
+	struct job_update u = { 0 };
 
-	w->watching = v;
-	w->dirs = d->app->dirs;
-	w->name = xstrdup(d->rec->name);
-	w->generation = v->generation;
-	work_start(d->app->loop, read_run, read_done, w, &v->work);
+	v->call = NULL;
+	if (!found && r->outcome.fault != FAULT_NONE && !is_final(d, r->outcome.fault)) {
+		d->watch_order_at = clock_now() + tempos(d, SOON);
+		runner_log(d, LOG_LEVEL_WARNING, NULL,
+			   "the order of the installed certificate cannot be looked up yet: %s",
+			   r->outcome.message);
+		finish(v, NULL, 0);
+		return;
+	}
+	if (d->rec->cert.generation == v->generation)
+		outside_found(d->rec, found ? r->order_id : 0, &what, &u);
+	runner_update(d, &u);
+	finish(v, found ? &what : NULL, 0);
+}
+
+static void ask_serial(struct watching *v)
+{
+	const struct record_cert *c = &v->domain->rec->cert;
+
+	cc_order_by_serial(v->domain->app->cc, c->serial, c->not_after, asked_serial, v, &v->call);
 }
 
 /* A certificate that is known to be revoked, or has expired, need not be asked about. */
@@ -176,7 +179,8 @@ static bool is_order_of_interest(const struct domain *d)
 {
 	const struct record_cert *c = &d->rec->cert;
 
-	return c->generation != 0 && c->order_id != 0 && !c->order_over && !d->is_leaving;
+	return c->generation != 0 && (c->order_id != 0 || c->order_unknown) && !c->order_over &&
+	       !d->is_leaving;
 }
 
 static bool is_order_due(const struct domain *d)
@@ -209,10 +213,19 @@ void watching_start(struct domain *d)
 	v->domain = d;
 	v->generation = d->rec->cert.generation;
 	runner_flight(d)->watching = v;
-	if (order)
+	if (order && d->rec->cert.order_unknown)
+		ask_serial(v);
+	else if (order)
 		ask_order(v);
 	else
-		read_chain(v);
+		mending_start(d, looked_at_files, v, &v->mending);
+}
+
+void watching_now(struct domain *d)
+{
+	d->watch_at = clock_now();
+	if (d->rec->cert.order_unknown)
+		d->watch_order_at = clock_now();
 }
 
 /* Only what is news: the windows of the polls overlap, and our own orders are in them. */
@@ -237,8 +250,7 @@ void watching_cancel(struct domain *d)
 		return;
 	cc_cancel(&v->call);
 	revoked_cancel(&v->ocsp);
-	if (v->work)
-		work_cancel(&v->work, work_drop);
+	mending_cancel(&v->mending);
 	d->flight->watching = NULL;
 	free(v);
 }

@@ -12,6 +12,7 @@
 #include "common/mem.h"
 #include "common/strbuf.h"
 #include "daemon/core/rates.h"
+#include "daemon/io/blame.h"
 
 #define IN_FLIGHT_MAX 32
 /* "Rate limits" names no Retry-After; without one the key waits 5 s, then twice as long each time. */
@@ -75,6 +76,7 @@ static void call_free(struct cc_call *c)
 	free(c->path);
 	free(c->body);
 	free(c->entries);
+	free(c->blame);
 	free(c);
 }
 
@@ -112,6 +114,7 @@ struct cc_call *cc_call_new(struct cc *cc, enum cc_endpoint ep, char *path, int6
 	c->heap_at = CC_NOT_QUEUED;
 	c->done = done;
 	c->owner = owner;
+	c->blame = blame_name() ? xstrdup(blame_name()) : NULL;
 	c->next = cc->calls;
 	if (c->next)
 		c->next->prev = c;
@@ -299,6 +302,8 @@ static void on_http(const struct http_result *http, void *owner)
 {
 	struct cc_call *c = owner;
 	struct cc *cc = c->cc;
+	_cleanup_free_ char *name = c->blame ? xstrdup(c->blame) : NULL; /* outlives c */
+	BLAME(name);
 	_cleanup_(cc_decoded_freep) struct cc_decoded *d = NULL;
 	const struct cc_reply *r = cc_decode(c->ep, http, clock_now(), &d);
 

@@ -126,6 +126,10 @@ void cc_order_find(struct cc *cc, const char *reference, int64_t prio, cc_done_f
 /* Order info: GET /order/certificate/{order_id}. */
 void cc_order_info(struct cc *cc, int64_t order_id, int64_t prio, cc_done_fn *done, void *owner,
 		   struct cc_call **ret);
+/* The same by the serial number (hex) of its primary certificate. Whatever is refused here does not stop the key: it may be a
+ * certificate of somebody else. */
+void cc_order_by_serial(struct cc *cc, const char *serial, int64_t prio, cc_done_fn *done, void *owner,
+			struct cc_call **ret);
 /* DV SSL: generate DCV token: PUT /order/certificate/{order_id}/dcv-random-value; the same value while it is valid. */
 void cc_dcv_token(struct cc *cc, int64_t order_id, int64_t prio, cc_done_fn *done, void *owner,
 		  struct cc_call **ret);
@@ -216,6 +220,7 @@ enum cc_endpoint {
 	CC_ORDER,
 	CC_FIND,
 	CC_INFO,
+	CC_SERIAL,
 	CC_TOKEN,
 	CC_CHECK,
 	CC_CHANGES,

@@ -185,6 +185,7 @@ static const struct {
 	[CC_ORDER] = { cc_decode_order, false },
 	[CC_FIND] = { cc_decode_entries, false },
 	[CC_INFO] = { cc_decode_info, false },
+	[CC_SERIAL] = { cc_decode_info, false },
 	[CC_TOKEN] = { cc_decode_token, false },
 	[CC_CHECK] = { cc_decode_check, false },
 	[CC_CHANGES] = { cc_decode_entries, false },

@@ -110,6 +110,7 @@ struct cc_call {
 	bool delivering; /* its callback runs */
 	cc_done_fn *done;
 	void *owner;
+	char *blame;	    /* for whom it is asked: io/blame.h */
 	unsigned throttled; /* 429 so far */
 	/* under way */
 	struct http_call *http_call;

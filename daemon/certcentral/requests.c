@@ -16,6 +16,7 @@ const struct cc_endpoint_row cc_endpoints[CC_ENDPOINT_NR] = {
 	[CC_ORDER] = { "order.submit", "POST", false },
 	[CC_FIND] = { "order.find", "GET", false },
 	[CC_INFO] = { "order.info", "GET", false },
+	[CC_SERIAL] = { "order.by-serial", "GET", true },
 	[CC_TOKEN] = { "dcv.token", "PUT", false },
 	[CC_CHECK] = { "dcv.check", "PUT", false },
 	[CC_CHANGES] = { "order.changes", "GET", false },
@@ -126,6 +127,14 @@ void cc_order_info(struct cc *cc, int64_t order_id, int64_t prio, cc_done_fn *do
 		   struct cc_call **ret)
 {
 	order_call(cc, CC_INFO, order_id, "", prio, done, owner, ret);
+}
+
+void cc_order_by_serial(struct cc *cc, const char *serial, int64_t prio, cc_done_fn *done, void *owner,
+			struct cc_call **ret)
+{
+	char *path = path_of_part("/order/certificate/", serial, "");
+
+	cc_call_enqueue(cc_call_new(cc, CC_SERIAL, path, prio, done, owner), ret);
 }
 
 void cc_duplicates(struct cc *cc, int64_t order_id, int64_t prio, cc_done_fn *done, void *owner,

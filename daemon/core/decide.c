@@ -20,6 +20,8 @@ static const char *const TEXTS[REASON_NR] = {
 	[REASON_KEY] = "the configuration wants another kind of key",
 	[REASON_RENEWAL] = "the renewal point has passed",
 	[REASON_BUDGET] = "certcentral.max_orders_per_day is reached",
+	[REASON_KEY_LOST] = "the private key is lost",
+	[REASON_LOOKING] = "its order is being looked up at CertCentral",
 	[REASON_REVOKING] = "its order is being revoked on command",
 };
 
@@ -78,6 +80,8 @@ bool decide_needs_new_key(const struct record *rec)
 	static const char *const HARMLESS[] = { "superseded", "affiliationChanged", "cessationOfOperation" };
 	const struct record_cert *c = &rec->cert;
 
+	if (c->key_lost)
+		return true;
 	for (size_t i = 0; c->revoked_for && i < ARRAY_SIZE(HARMLESS); i++) {
 		if (strcmp(c->revoked_for, HARMLESS[i]) == 0)
 			return false;
@@ -108,6 +112,15 @@ static bool has_no_certificate(const struct view *v, struct decision *d)
 		return false;
 	d->want = WANT_ORDER;
 	d->reason = REASON_NEW;
+	return true;
+}
+
+/* Rebuilt from its files: whether its next certificate is free only the CA can say. */
+static bool is_looked_up(const struct view *v, struct decision *d)
+{
+	if (!v->rec->cert.order_unknown)
+		return false;
+	d->reason = REASON_LOOKING;
 	return true;
 }
 
@@ -160,10 +173,25 @@ static bool is_another(const struct view *v, struct decision *d)
 	return true;
 }
 
+/* Servers that have it loaded go on; the next one that starts does not. Inside the plan another one is free; an order is left to the
+ * renewal, or a person. */
+static bool has_lost_its_key(const struct view *v, struct decision *d)
+{
+	if (!v->rec->cert.key_lost || decide_replacement(v, v->now, true) != WANT_REISSUE)
+		return false;
+	d->want = WANT_REISSUE;
+	d->reason = REASON_KEY_LOST;
+	d->new_key = true;
+	d->due_at = DUE_NEVER;
+	d->then = WANT_NOTHING;
+	return true;
+}
+
 typedef bool check_fn(const struct view *v, struct decision *d);
 
-static check_fn *const CHECKS[] = { is_held,	 is_under_way,	  has_no_certificate, is_revoked,
-				    has_expired, is_past_renewal, is_another };
+static check_fn *const CHECKS[] = { is_held,	     is_under_way,     has_no_certificate,
+				    is_looked_up,    is_revoked,       has_expired,
+				    is_past_renewal, has_lost_its_key, is_another };
 
 static void compare_names(const struct view *v, struct decision *d)
 {
@@ -194,6 +222,7 @@ void decide(const struct view *v, struct decision *ret)
 		if (CHECKS[i](v, ret))
 			break;
 	}
+	ret->new_key = ret->new_key || (ret->want != WANT_NOTHING && v->rec->cert.key_lost);
 	if (ret->want != WANT_NOTHING && is_given_up(v->rec)) {
 		ret->want = WANT_NOTHING;
 		ret->reason = REASON_REVOKING;

@@ -19,7 +19,9 @@ enum reason {
 	REASON_KEY,	 /* ... or another kind of key */
 	REASON_RENEWAL,	 /* the renewal point has passed */
 	REASON_BUDGET,	 /* something is wanted, but the day's orders are spent */
-	REASON_REVOKING, /* ... but a person is having its whole order revoked */
+	REASON_KEY_LOST, /* the key of the certificate is gone from our disk */
+	REASON_LOOKING,	 /* the certificate was read off its files: its order is being looked up */
+	REASON_REVOKING, /* something is wanted, but a person is having its whole order revoked */
 	REASON_NR
 };
 

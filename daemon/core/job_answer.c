@@ -477,6 +477,8 @@ static void on_install(struct job_ctx *c)
 	cert->replaces_revoked = cert->revoked_at != 0;
 	cert->revoked_at = 0;
 	cert->order_over = false;
+	cert->order_unknown = false;
+	cert->key_lost = false;
 	cert->other_id = 0;
 	cert->generation = c->job->generation;
 	cert->order_id = c->job->order_id;

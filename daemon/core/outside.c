@@ -120,6 +120,27 @@ void outside_learn(struct record *rec, const struct job_env *env, const struct o
 	}
 }
 
+void outside_found(struct record *rec, int64_t order_id, const struct outside *o, struct job_update *u)
+{
+	struct record_cert *c = &rec->cert;
+
+	if (!c->order_unknown)
+		return;
+	c->order_unknown = false;
+	c->order_id = order_id;
+	c->certificate_id = order_id ? o->certificate_id : 0;
+	c->order_valid_until = order_id ? o->order_valid_until : 0;
+	u->persist = true;
+	if (order_id)
+		job_report(u, REPORT_ADOPTED, "the installed certificate is %lld of order %lld",
+			   (long long)c->certificate_id, (long long)order_id);
+	else
+		job_report(
+			u, REPORT_ORDER_OVER,
+			"CertCentral knows no order of the installed certificate: the next one needs a new "
+			"order");
+}
+
 bool revoke_begin(struct record *rec, const struct job_env *env, int64_t order_id, int64_t certificate_id,
 		  const char *reason, struct job_update *u)
 {

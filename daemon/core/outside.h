@@ -21,6 +21,9 @@ struct outside {
 void outside_learn(struct record *rec, const struct job_env *env, const struct outside *o,
 		   struct job_update *u);
 
+/* The order of a certificate that was read off its files: order_id 0 when the CA knows none, and the next certificate is bought. */
+void outside_found(struct record *rec, int64_t order_id, const struct outside *o, struct job_update *u);
+
 /* --- revocations on command --- */
 
 enum revoke_op {

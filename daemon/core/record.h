@@ -94,9 +94,11 @@ struct record_cert {
 	int64_t order_valid_until; /* end of the paid plan; 0: unknown */
 	int64_t installed_at;
 	/* What became of it at the CA, whoever did it. */
-	int64_t revoked_at;    /* 0: it is good */
-	char *revoked_for;     /* reason as RFC 5280 names it; NULL: not told */
-	bool order_over;       /* the order was revoked, canceled or has expired: it cannot be reissued */
+	int64_t revoked_at; /* 0: it is good */
+	char *revoked_for;  /* reason as RFC 5280 names it; NULL: not told */
+	bool order_unknown; /* rebuilt from the files: its order is looked up at the CA before anything else */
+	bool key_lost;	    /* its key is gone or damaged: a reissue brings another one */
+	bool order_over;    /* the order was revoked, canceled or has expired: it cannot be reissued */
 	bool replaces_revoked; /* it was issued because its predecessor was revoked */
 	int64_t other_id;      /* somebody reissued the order: the certificate that it has now; 0: ours */
 };

@@ -76,6 +76,8 @@ static int decode_cert(const struct json *o, struct record_cert *c, struct err *
 		{ "key", JSON_WANT_STR, offsetof(struct record_cert, key), 0 },
 		{ "dcv_method", JSON_WANT_STR, offsetof(struct record_cert, method), 0 },
 		{ "revoked_for", JSON_WANT_STR, offsetof(struct record_cert, revoked_for), 0 },
+		{ "order_unknown", JSON_WANT_BOOL, offsetof(struct record_cert, order_unknown), 0 },
+		{ "key_lost", JSON_WANT_BOOL, offsetof(struct record_cert, key_lost), 0 },
 		{ "order_over", JSON_WANT_BOOL, offsetof(struct record_cert, order_over), 0 },
 		{ "replaces_revoked", JSON_WANT_BOOL, offsetof(struct record_cert, replaces_revoked), 0 },
 		{ "other_id", JSON_WANT_I64, offsetof(struct record_cert, other_id), 0 },

@@ -24,6 +24,10 @@ static struct json *encode_cert(const struct record_cert *c)
 		json_set_time(o, "revoked_at", c->revoked_at);
 		json_set_str(o, "revoked_for", c->revoked_for);
 	}
+	if (c->order_unknown)
+		json_set_bool(o, "order_unknown", true);
+	if (c->key_lost)
+		json_set_bool(o, "key_lost", true);
 	if (c->order_over)
 		json_set_bool(o, "order_over", true);
 	if (c->replaces_revoked)

@@ -467,6 +467,47 @@ int generation_read(const struct generation_dirs *d, const char *name, unsigned 
 	return 0;
 }
 
+int generation_mend(const struct generation_dirs *d, const char *name, unsigned generation, const char *cert,
+		    const char *chain, const char *fullchain, struct err *reterr)
+{
+	const struct part parts[N_PARTS] = {
+		{ "cert.pem", cert },
+		{ "chain.pem", chain },
+		{ "fullchain.pem", fullchain },
+	};
+	_cleanup_close_ int fd = -1;
+	int r = open_generation(d, name, generation, &fd, reterr);
+
+	if (r >= 0)
+		r = check_key(fd, reterr);
+	for (size_t i = 0; i < N_PARTS && r >= 0; i++)
+		r = fs_replace(fd, parts[i].file, parts[i].text, strlen(parts[i].text), 0644, reterr);
+	if (r < 0)
+		err_prefix(reterr, "cannot mend archive/%s/%04u", name, generation);
+	return r;
+}
+
+int generation_relink(const struct generation_dirs *d, const char *name, unsigned generation,
+		      struct err *reterr)
+{
+	return switch_live(d, name, generation, reterr);
+}
+
+bool generation_is_whole(const struct generation_dirs *d, const char *name, unsigned generation)
+{
+	static const char *const FILES[] = { "cert.pem", "chain.pem", "fullchain.pem", KEY_FILE };
+	_cleanup_close_ int fd = -1;
+	struct stat st;
+
+	if (open_generation(d, name, generation, &fd, NULL) < 0)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(FILES); i++) {
+		if (fstatat(fd, FILES[i], &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
+			return false;
+	}
+	return true;
+}
+
 /* A number that a folder of this name can carry, else 0: "0002", not "0002.new". */
 static unsigned number_of(const char *folder)
 {

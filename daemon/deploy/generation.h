@@ -29,6 +29,15 @@ int generation_install(const struct generation_dirs *d, const char *name, unsign
 		       const char *cert, const char *chain, const char *fullchain,
 		       struct err *reterr) _must_check_;
 
+/* Puts the three certificate files of an installed generation back, each in one step; the key stays. FS_ESYNC: stop the process. */
+int generation_mend(const struct generation_dirs *d, const char *name, unsigned generation, const char *cert,
+		    const char *chain, const char *fullchain, struct err *reterr) _must_check_;
+/* Points live/<name> to an installed generation. */
+int generation_relink(const struct generation_dirs *d, const char *name, unsigned generation,
+		      struct err *reterr) _must_check_;
+/* Are its four files there, as plain files? Nothing is read. */
+bool generation_is_whole(const struct generation_dirs *d, const char *name, unsigned generation);
+
 /* Reads a whole installed generation for a deployment; members are freed by generation_files_done (key wiped). */
 struct generation_files {
 	char *cert, *chain, *fullchain, *key;

@@ -4,6 +4,7 @@
 #include "daemon/io/work.h"
 
 #include "common/mem.h"
+#include "daemon/io/blame.h"
 
 #include <assert.h>
 #include <uv.h>
@@ -13,11 +14,13 @@ struct work {
 	void (*fn)(void *arg);
 	void (*done)(void *arg); /* after a cancel: the caller's drop, or NULL */
 	void *arg;
+	char *blame; /* for whom it is done; NULL: nobody in particular */
 };
 
 static void in_pool(uv_work_t *req)
 {
 	struct work *w = req->data;
+	BLAME(w->blame);
 
 	w->fn(w->arg);
 }
@@ -28,6 +31,8 @@ static void on_loop(uv_work_t *req, _unused_ int status)
 	struct work *w = req->data;
 	void (*done)(void *) = w->done;
 	void *arg = w->arg;
+	_cleanup_free_ char *name = w->blame;
+	BLAME(name);
 
 	free(w);
 	if (done)
@@ -43,6 +48,7 @@ void work_start(struct loop *l, void (*fn)(void *arg), void (*done)(void *arg), 
 	w->fn = fn;
 	w->done = done;
 	w->arg = arg;
+	w->blame = blame_name() ? xstrdup(blame_name()) : NULL;
 	r = uv_queue_work(loop_uv(l), &w->req, in_pool, on_loop);
 	assert(r == 0);
 	(void)r;

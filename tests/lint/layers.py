@@ -38,7 +38,7 @@ OWNERS = [
     (r"openssl/", ["daemon/pki/"]),
     (r"(uv\.h$|uv/|curl/|microhttpd\.h$)", ["daemon/io/"]),
     (r"ares(_dns|_nameser|_version)?\.h$", ["daemon/io/dns.c"]),
-    (r"systemd/", ["daemon/ops/notify.c", "daemon/ops/journal.c"]),
+    (r"systemd/", ["daemon/ops/notify.c", "daemon/ops/journal.c", "daemon/ops/machine.c"]),
     (r"ldns/", ["daemon/dcv/rfc2136.c"]),
     (r"libpsl\.h$", ["daemon/dcv/redirect.c"]),
 ]

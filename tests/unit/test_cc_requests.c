@@ -272,6 +272,7 @@ static void start(enum cc_endpoint ep)
 	case CC_ORDER: cc_order_submit(cc, &order, 1, done, NULL, NULL); break;
 	case CC_FIND: cc_order_find(cc, "ref", 1, done, NULL, NULL); break;
 	case CC_INFO: cc_order_info(cc, 12, 1, done, NULL, NULL); break;
+	case CC_SERIAL: cc_order_by_serial(cc, "0aff", 1, done, NULL, NULL); break;
 	case CC_TOKEN: cc_dcv_token(cc, 12, 1, done, NULL, NULL); break;
 	case CC_CHECK: cc_dcv_check(cc, 12, 1, done, NULL, NULL); break;
 	case CC_CHANGES: cc_status_changes(cc, 10, done, NULL, NULL); break;
@@ -294,8 +295,8 @@ static void start(enum cc_endpoint ep)
 /* A key that is limited to orders must go on with its orders after it asked for an AuthKey in vain. */
 static void test_own_rights_do_not_stop_the_key(void **state)
 {
-	static const enum cc_endpoint own[] = { CC_REVOKE, CC_APPROVE, CC_AUTH_KEYS, CC_AUTH_KEY,
-						CC_AUTH_KEY_CREATE };
+	static const enum cc_endpoint own[] = { CC_SERIAL,    CC_REVOKE,   CC_APPROVE,
+						CC_AUTH_KEYS, CC_AUTH_KEY, CC_AUTH_KEY_CREATE };
 
 	(void)state;
 	for (int ep = CC_ORDER; ep < CC_ENDPOINT_NR; ep++) {

@@ -98,6 +98,8 @@ static struct record *full_record(void)
 					.order_valid_until = T0 + 101,
 					.installed_at = T0 - 99,
 					.revoked_at = T0 - 9,
+					.order_unknown = true,
+					.key_lost = true,
 					.order_over = true,
 					.replaces_revoked = true,
 					.other_id = 4714 };
@@ -215,6 +217,8 @@ static void same_cert(const struct record_cert *a, const struct record_cert *b)
 	same_text(a->key, b->key);
 	assert_int_equal(a->revoked_at, b->revoked_at);
 	same_text(a->revoked_for, b->revoked_for);
+	assert_int_equal(a->order_unknown, b->order_unknown);
+	assert_int_equal(a->key_lost, b->key_lost);
 	assert_int_equal(a->order_over, b->order_over);
 	assert_int_equal(a->replaces_revoked, b->replaces_revoked);
 	assert_int_equal(a->other_id, b->other_id);
@@ -450,6 +454,8 @@ static void test_damaged(void **state)
 		{ "\"instant\": true", "\"instant\": 1", "instant" },
 		{ "\"targets\": \"", "\"targets\": 1, \"targetx\": \"", "targets" },
 		{ "\"revoked_at\": \"", "\"revoked_at\": \"x", "revoked_at" },
+		{ "\"order_unknown\": true", "\"order_unknown\": 1", "order_unknown" },
+		{ "\"key_lost\": true", "\"key_lost\": \"true\"", "key_lost" },
 		{ "\"order_over\": true", "\"order_over\": \"true\"", "order_over" },
 		{ "\"other_id\": 4714", "\"other_id\": \"4714\"", "other_id" },
 		{ "\"revocation\": {", "\"revocation\": 1, \"revocatiom\": {", "must be" },
