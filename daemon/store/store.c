@@ -226,25 +226,23 @@ static int open_all(struct store *s, const char *dir, struct err *reterr)
 		{ "live", 0755, &s->live_fd },
 		{ "archive", 0755, &s->archive_fd },
 	};
-	int r = open_top(dir, &s->dir_fd, reterr), n_made = r;
+	_cleanup_close_ int up = -1;
+	int r = open_top(dir, &s->dir_fd, reterr);
 
-	for (size_t i = 0; i < ARRAY_SIZE(subs) && r >= 0; i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(subs) && r >= 0; i++)
 		r = open_sub(s->dir_fd, dir, subs[i].name, subs[i].mode, subs[i].fd, reterr);
-		n_made += r;
-	}
 	if (r >= 0)
 		r = take_lock(s->state_fd, dir, &s->lock_fd, reterr);
 	if (r < 0)
 		return r;
-	if (n_made > 0) {
-		_cleanup_close_ int up = openat(s->dir_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-		r = fs_sync_dir(s->dir_fd, reterr);
-		if (r == 0 && up >= 0)
-			r = fs_sync_dir(up, reterr);
-		if (r < 0)
-			return r;
-	}
+	/* Also when nothing was made now: the start that made them may have ended before this, and a power cut would take
+	 * state/ away with every record in it. */
+	r = fs_sync_dir(s->dir_fd, reterr);
+	up = openat(s->dir_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (r == 0 && up >= 0)
+		r = fs_sync_dir(up, reterr);
+	if (r < 0)
+		return r;
 	return list_dir(s->live_fd, true, NULL, NULL, reterr);
 }
 
