@@ -120,7 +120,7 @@ help:
 	@echo "make check     install what is needed (apt), build, run every test"
 	@echo "make install   into DESTDIR=$(DESTDIR) PREFIX=$(PREFIX)"
 	@echo "make deps      only install what is needed (Debian 12)"
-	@echo "make check-asan, check-unit, check-model, check-fuzz, check-e2e, check-clang, lint, bench, bench-requests, fuzz, clean"
+	@echo "make check-asan, check-unit, check-model, check-sim, soak, check-fuzz, check-e2e, check-clang, lint, bench, bench-requests, fuzz, clean"
 
 # Debian 12 packages: to build, to test, to show. Does nothing when all of them are there.
 DEPS_BUILD := gcc make pkg-config libc6-dev libuv1-dev libcurl4-openssl-dev libjson-c-dev libssl-dev libyaml-dev \
@@ -167,6 +167,7 @@ check: deps
 	$(Q)$(MAKE) --no-print-directory check-clang
 	$(Q)$(MAKE) --no-print-directory -j4 SAN=1 check-unit check-fuzz
 	$(Q)$(MAKE) --no-print-directory check-model
+	$(Q)$(MAKE) --no-print-directory check-sim
 	$(Q)$(MAKE) --no-print-directory check-e2e
 	@echo "make check: everything passed"
 
@@ -183,12 +184,23 @@ check-clang:
 	$(Q)$(MAKE) --no-print-directory -s -j4 CC=clang BUILD=build/clang all
 	@echo "clang: no warnings"
 
-.PHONY: check-unit check-model check-fuzz check-e2e lint bench bench-requests
+.PHONY: check-unit check-model check-sim soak check-fuzz check-e2e lint bench bench-requests
 check-unit: $(UNIT_BIN)
 	$(Q)set -e; for t in $(UNIT_BIN); do $$t; done
 check-model: $(MODEL_BIN)
 	$(Q)set -e; for t in $(MODEL_BIN); do $$t; done
 	$(Q)sh tests/model/run_defects.sh
+# A fixed number of seeds, whatever the machine; first what once showed a mistake, last the mistakes that are planted.
+SIM_SEEDS ?= 60
+check-sim: $(SIM)
+	$(Q)$(SIM) --replay $(sort $(wildcard tests/sim/seeds/*))
+	$(Q)$(SIM) --twice 1-3
+	$(Q)$(SIM) --seeds 1-$(SIM_SEEDS)
+	$(Q)sh tests/sim/run_defects.sh $(SIM_SEEDS)
+# As many seeds as wanted, from another place each time.
+SOAK_SEEDS ?= 2000
+soak: $(SIM)
+	$(Q)from=$${SOAK_FROM:-$$(date +%s)}; $(SIM) --seeds $$from-$$((from + $(SOAK_SEEDS) - 1)) --jobs $$(nproc)
 check-fuzz: $(FUZZ_BIN)
 	$(Q)set -e; for t in $(FUZZ_BIN); do $$t; done
 check-e2e: all

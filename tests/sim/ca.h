@@ -11,8 +11,8 @@
 #define CA_SCUTUM_URL "https://scutum.sim.example/api/v1"
 #define CA_PKI_URL    "http://pki.sim.example"
 
-/* Makes the CA with its files in dir. */
-void ca_begin(const char *dir);
+/* Makes the CA with its files in dir. tells_revocations: its certificates name where to ask for OCSP answers and CRLs. */
+void ca_begin(const char *dir, bool tells_revocations);
 void ca_end(void);
 
 struct ca_call {

@@ -191,6 +191,21 @@ static void judge_need(const struct ca_order *new_order, size_t n)
 	}
 }
 
+/* The limit of a day holds over crashes and restarts. (The budget counts by the daemon's own clock.) */
+static void judge_budget(const struct ca_order *new_order, size_t n)
+{
+	unsigned today = 1;
+
+	for (size_t i = 0; i < n; i++) {
+		struct ca_order o;
+
+		ca_order(i, &o);
+		today += o.created_at > new_order->created_at - DAY;
+	}
+	if (today > scenario_max_orders() && plan.rate[TROUBLE_CLOCK] == 0)
+		bad("%u orders in a day, and %u are the limit", today, scenario_max_orders());
+}
+
 void judge_ca_changed(size_t orders_before, size_t certificates_before)
 {
 	if (ca_n_orders() > orders_before) {
@@ -199,6 +214,7 @@ void judge_ca_changed(size_t orders_before, size_t certificates_before)
 		ca_order(orders_before, &o);
 		world_trace("ledger: order %lld for %s", (long long)o.id, o.name);
 		judge_need(&o, orders_before);
+		judge_budget(&o, orders_before);
 	}
 	if (ca_n_certificates() == certificates_before)
 		return;

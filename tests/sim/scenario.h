@@ -29,5 +29,4 @@ struct actor *scenario_actor(const char *name);
 bool scenario_maintenance(void);
 /* A request has taken effect: a good moment for a crash. */
 void scenario_arrived(const char *method, const char *url);
-/* How many seconds in a row the CA could not be reached at most, so far. */
-bool scenario_ca_is_fine(void);
+unsigned scenario_max_orders(void);

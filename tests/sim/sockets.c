@@ -149,7 +149,7 @@ void unixsock_send(struct unixsock_client *c, const char *text, _unused_ size_t 
 		   _unused_ bool close_after)
 {
 	c->answered = true;
-	world_trace("control: answer %s", strstr(text, "\"ok\":true") ? "ok" : "refused");
+	world_trace("control: %.200s", strstr(text, "\"ok\":true") ? "ok" : text);
 }
 
 void unixsock_hold(struct unixsock_client *c, bool hold)
