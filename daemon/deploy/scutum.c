@@ -217,14 +217,21 @@ void scutum_decode(const struct http_result *http, int64_t now, struct outcome *
 	}
 
 	_cleanup_(json_freep) struct json *j = NULL;
+	/* Refusals may repeat what they refuse; logs and status are no place for a key. */
+	const bool has_key = strstr(http->body, "PRIVATE KEY-----") != NULL;
+	struct http_result shown = *http;
 	char code[32];
 
+	if (has_key) {
+		shown.body = "(an answer with a private key in it)";
+		shown.body_len = strlen(shown.body);
+	}
 	if (json_parse(http->body, http->body_len, ANSWER_MAX, &j, NULL) < 0)
 		j = NULL;
 	if (http->status >= 200 && http->status < 300) {
-		decode_success(http, j, ret);
+		decode_success(&shown, j, ret);
 	} else if (http->status == 400) {
-		decode_refusal(http, j, ret);
+		decode_refusal(&shown, has_key ? NULL : j, ret);
 	} else {
 		(void)snprintf(code, sizeof(code), "http_%d", http->status);
 		(void)outcome_set(ret, fault_of_status(http->status), code, "Scutum answered %d%s",
@@ -288,6 +295,7 @@ static void send_body(struct scutum_call *c, const struct scutum_push *p, const 
 		.n_headers = ARRAY_SIZE(headers),
 		.body = strbuf_str(&body),
 		.body_len = body.len,
+		.hide = p->target->key_passphrase,
 		.max_body = ANSWER_MAX,
 	};
 

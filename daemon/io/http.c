@@ -20,6 +20,7 @@
 #include "common/str.h"
 #include "common/strbuf.h"
 #include "daemon/io/curlmulti.h"
+#include "daemon/io/headers.h"
 
 #include <assert.h>
 #include <curl/curl.h>
@@ -33,7 +34,6 @@
 #define DEFAULT_MAX_BODY    (1024UL * 1024)
 #define DEFAULT_CONNECTIONS 8
 #define HEADERS_MAX	    (128UL * 1024) /* of an answer */
-#define HEADER_LINE_MAX	    (16UL * 1024)  /* of a request */
 #define POOL_MAX	    32
 #define CA_CACHE_S	    3600L
 #define RETRY_AFTER_MAX_S   3600
@@ -69,7 +69,7 @@ struct http_call {
 	char *url;
 	char *body;
 	size_t body_len;
-	struct curl_slist *headers; /* may hold secrets: wiped */
+	struct headers headers;
 	struct curl_slist *connect_to;
 	struct strbuf answer;
 	size_t headers_len; /* of the answer so far */
@@ -85,13 +85,6 @@ struct http_call {
 };
 
 /* --- a call's memory ------------------------------------------------------------------------------- */
-
-static void wipe_list(struct curl_slist *list)
-{
-	for (struct curl_slist *i = list; i; i = i->next)
-		mem_wipe(i->data, strlen(i->data));
-	curl_slist_free_all(list);
-}
 
 static void pool_put(struct http *h, CURL *easy)
 {
@@ -137,7 +130,7 @@ static void call_free(struct http_call *c)
 {
 	call_detach(c);
 	pool_put(c->http, c->easy);
-	wipe_list(c->headers);
+	headers_done(&c->headers);
 	curl_slist_free_all(c->connect_to);
 	mem_wipe(c->body, c->body_len);
 	free(c->body);
@@ -284,6 +277,7 @@ static void call_deliver(struct http_call *c)
 	r.location = header_of(c->easy, "Location");
 	r.retry_after = header_of(c->easy, "Retry-After");
 	r.date = header_of(c->easy, "Date");
+	headers_strike(&c->headers, c->answer.data, c->answer.len);
 	r.body = strbuf_str(&c->answer);
 	r.body_len = c->answer.len;
 	if (!complete)
@@ -379,32 +373,6 @@ void http_retire(struct http *h)
 
 /* --- a call ------------------------------------------------------------------------------------------- */
 
-static void list_add(struct curl_slist **list, const char *line)
-{
-	struct curl_slist *more = curl_slist_append(*list, line);
-
-	if (!more)
-		abort();
-	*list = more;
-}
-
-/* False when the header would break out of its line. */
-static bool add_header(struct http_call *c, const char *name, const char *value, size_t len)
-{
-	struct strbuf line = STRBUF_INIT(HEADER_LINE_MAX);
-	bool ok = false;
-
-	strbuf_adds(&line, name);
-	/* "Name:" would remove a header of libcurl's; ';' is how libcurl spells an empty value. */
-	strbuf_adds(&line, len > 0 ? ": " : ";");
-	strbuf_add(&line, value, len);
-	ok = strbuf_ok(&line) && strcspn(strbuf_str(&line), "\r\n") == line.len; /* a NUL ends it too */
-	if (ok)
-		list_add(&c->headers, strbuf_str(&line));
-	strbuf_wipe(&line);
-	return ok;
-}
-
 static bool add_headers(struct http_call *c, const struct http_request *rq)
 {
 	bool has_type = false;
@@ -415,15 +383,15 @@ static bool add_headers(struct http_call *c, const struct http_request *rq)
 		size_t len = h->secret ? secret_len(h->secret) : strlen(h->value);
 
 		has_type = has_type || strcasecmp(h->name, "Content-Type") == 0;
-		if (!add_header(c, h->name, value, len)) {
+		if (!headers_add(&c->headers, h->name, value, len, h->secret != NULL)) {
 			(void)snprintf(c->problem, sizeof c->problem, "the value of header %s is unusable",
 				       h->name);
 			return false;
 		}
 	}
-	list_add(&c->headers, "Expect:"); /* no wait for "100 Continue" */
+	headers_add_line(&c->headers, "Expect:"); /* no wait for "100 Continue" */
 	if (!has_type && !c->repeatable)
-		list_add(&c->headers, "Content-Type:"); /* libcurl would claim a form */
+		headers_add_line(&c->headers, "Content-Type:"); /* libcurl would claim a form */
 	return true;
 }
 
@@ -494,7 +462,7 @@ static CURLcode set_request(struct http_call *c, const struct http_request *rq)
 		SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)c->body_len);
 		SET(CURLOPT_CUSTOMREQUEST, c->method);
 	}
-	SET(CURLOPT_HTTPHEADER, c->headers);
+	SET(CURLOPT_HTTPHEADER, c->headers.lines);
 	if (c->connect_to)
 		SET(CURLOPT_CONNECT_TO, c->connect_to);
 	SET(CURLOPT_CONNECTTIMEOUT_MS, (long)(rq->connect_ms > 0 ? rq->connect_ms : DEFAULT_CONNECT_MS));
@@ -527,7 +495,9 @@ static struct http_call *call_new(struct http *h, const struct http_request *rq,
 	if (rq->connect_to) {
 		_cleanup_free_ char *to = xasprintf("::%s", rq->connect_to);
 
-		list_add(&c->connect_to, to);
+		c->connect_to = curl_slist_append(NULL, to);
+		if (!c->connect_to)
+			abort();
 	}
 	return c;
 }
@@ -541,6 +511,8 @@ void http_start(struct http *h, const struct http_request *rq, http_done_fn *don
 	h->n_requests++;
 	if (ret)
 		*ret = c;
+	if (rq->hide)
+		headers_hide(&c->headers, secret_bytes(rq->hide));
 	if (!add_headers(c, rq))
 		c->rc = CURLE_BAD_FUNCTION_ARGUMENT;
 	if (c->rc == CURLE_OK)

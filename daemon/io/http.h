@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* HTTP client: libcurl on the loop (http.c and curlmulti.c are the only files that include it).
+/* HTTP client: libcurl on the loop (http.c, headers.c and curlmulti.c are the only files that include it).
  *
  * One struct http per peer service: it owns the connection pool, the trust (loaded once and cached) and
  * the proxy. Never follows a redirect (libcurl 7.88 would send X-DC-DEVKEY to the other host; a 3xx is
@@ -33,7 +33,7 @@ void http_retire(struct http *h);
 struct http_header {
 	const char *name;
 	const char *value;	     /* NULL when secret is set */
-	const struct secret *secret; /* value that must not be logged */
+	const struct secret *secret; /* value that must not be logged; where the answer repeats it, it is struck out */
 };
 
 struct http_request {
@@ -44,6 +44,7 @@ struct http_request {
 	size_t n_headers;
 	const void *body; /* copied; NULL: none. The copy is wiped */
 	size_t body_len;
+	const struct secret *hide; /* in the body, to be struck out of the answer like a secret header; NULL: none */
 	const char *connect_to; /* "ADDR:PORT" to go to instead of the URL's host and port; NULL: no */
 	int64_t connect_ms;	/* 0 = 10,000 */
 	int64_t total_ms;	/* whole call; 0 = 60,000 */

@@ -185,7 +185,7 @@ static void test_requests_arrive_intact(_unused_ void **state)
 	    "/echo");
 	assert_int_equal(s.status, 200);
 	assert_int_equal(strncmp(s.body, "POST /echo HTTP/1.1\r\n", 21), 0);
-	assert_non_null(strstr(s.body, "\r\nX-DC-DEVKEY: s3cret-key\r\n"));
+	assert_non_null(strstr(srv.last, "\r\nX-DC-DEVKEY: s3cret-key\r\n"));
 	assert_non_null(strstr(s.body, "\r\nContent-Type: application/json\r\n"));
 	assert_non_null(strstr(s.body, "\r\nX-Empty:\r\n"));
 	assert_non_null(strstr(s.body, "\r\nUser-Agent: dvcertd/"));
@@ -199,6 +199,38 @@ static void test_requests_arrive_intact(_unused_ void **state)
 	ask(&s, (struct http_request){ 0 }, "/echo");
 	assert_int_equal(strncmp(s.body, "GET ", 4), 0);
 	assert_null(strstr(s.body, "Content-Length"));
+}
+
+/* The error page of a CA, or of a proxy that looks into TLS, may repeat the request. */
+static void test_repeated_secrets_are_struck_out(_unused_ void **state)
+{
+	_cleanup_(secret_freep) struct secret *key = secret_new("s3cret-key", 10);
+	_cleanup_(secret_freep) struct secret *odd = secret_new("it's \"a\\b/c\"", 12);
+	_cleanup_(secret_freep) struct secret *small = secret_new("eight-1", 7);
+	const struct http_header h[] = { { .name = "X-DC-DEVKEY", .secret = key },
+					 { .name = "X-Small", .secret = small },
+					 { .name = "X-Other", .value = "no secret" } };
+	static const char BODY[] = "s3cret-key, s3cret-keys3cret-key! it's \"a\\b/c\" "
+				   "\"it's \\\"a\\\\b/c\\\"\", \"it's \\\"a\\\\b\\/c\\\"\" s3cret-ke";
+	_cleanup_seen_ struct seen s = { 0 };
+
+	ask(&s,
+	    (struct http_request){ .method = "POST",
+				   .headers = h,
+				   .n_headers = 3,
+				   .body = BODY,
+				   .body_len = sizeof BODY - 1,
+				   .hide = odd },
+	    "/echo");
+	assert_non_null(strstr(srv.last, BODY));
+	assert_non_null(strstr(s.body, "\r\nX-DC-DEVKEY: **********\r\n"));
+	assert_non_null(strstr(s.body, "\r\nX-Small: eight-1\r\n"));
+	assert_non_null(strstr(s.body, "\r\nX-Other: no secret\r\n"));
+	assert_string_equal(strstr(s.body, "\r\n\r\n") + 4,
+			    "**********, ********************! ************ "
+			    "\"***************\", \"****************\" s3cret-ke");
+	ask(&s, (struct http_request){ .method = "POST", .body = "s3cret-key", .body_len = 10 }, "/echo");
+	assert_non_null(strstr(s.body, "s3cret-key")); /* of another call */
 }
 
 static void test_header_cannot_break_out(_unused_ void **state)
@@ -603,6 +635,7 @@ int main(void)
 		T(test_answers),
 		T(test_redirect_is_not_followed),
 		T(test_requests_arrive_intact),
+		T(test_repeated_secrets_are_struck_out),
 		T(test_header_cannot_break_out),
 		T(test_caps),
 		T(test_broken_answers_are_unclear),

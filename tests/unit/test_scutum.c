@@ -171,6 +171,15 @@ static void test_documented_errors(void **state)
 	assert_string_equal(o.message,
 			    "Scutum answered 400: Invalid Key: the key is not accepted: try key type rsa, "
 			    "and check key_passphrase_file (error_on a, error_id b)");
+	/* A refusal that repeats what it refuses */
+	o = decode(400, "{\"error\":\"Invalid -----BEGIN EC PRIVATE KEY-----\\nMHcCAQEEIA\"}");
+	assert_int_equal(o.fault, FAULT_REFUSED);
+	assert_string_equal(o.message, "Scutum answered 400: \"(an answer with a private key in it)\"");
+	assert_string_equal(o.code, "http_400");
+	o = decode(200, "-----BEGIN RSA PRIVATE KEY-----\nMHcCAQEEIA");
+	assert_null(strstr(o.message, "MHc"));
+	o = decode(200, "{\"status\":\"ok\",\"key\":\"-----BEGIN EC PRIVATE KEY-----\"}");
+	assert_int_equal(o.fault, FAULT_NONE);
 	o = decode(400, "{\"error\":\"Something\\nnew\"}");
 	assert_int_equal(o.fault, FAULT_REFUSED);
 	assert_string_equal(o.code, "Something\\x0anew");
