@@ -241,6 +241,11 @@ SCUTUM_FINAL = {
 }
 
 
+def without_polls(counts):
+    """The first poll of a process comes whatever the domain does, and looks seven days back."""
+    return {k: n for k, n in counts.items() if k not in ("changes", "n_requests")}
+
+
 @pytest.mark.parametrize("case", SCUTUM_FINAL)
 def test_scutum_refuses(world, case):
     """The certificate is there and stays; the target needs a person, and only the target is done again."""
@@ -252,9 +257,9 @@ def test_scutum_refuses(world, case):
     assert shown["certificate_id"] and shown["generation"] == 1
     (target,) = shown["deploy"]
     assert target["target"] == f"scutum:{NAME}" and target["state"] != "done"
-    before = world.sandbox.counts()
+    before = without_polls(world.sandbox.counts())
     time.sleep(4)
-    assert world.sandbox.counts() == before
+    assert without_polls(world.sandbox.counts()) == before
     world.sandbox.clear_faults()
     assert d.ctl("deploy", NAME).code == 0
     d.wait(NAME, timeout=60)

@@ -1590,7 +1590,7 @@ def test_admin_orders(box, web):
         "product": "cloud_dv_geotrust", "common_name": "adm.example", "dns_names": ["adm.example"],
         "alternative_order_id": "r1", "dcv_method": "http-token", "dcv_token": p["dcv_random_value"],
         "issued_at": None, "serial": None, "validated": [], "kind": "new", "valid_till": None,
-        "reissues": 0, "duplicates": 0, "revoked": [],
+        "reissues": 0, "duplicates": 0, "revoked": [], "dcv_emails": None,
     }  # fmt: skip
     o = box.issue(p["id"])
     assert o["status"] == "issued" and o["issued_at"].endswith("Z") and o["validated"] == []
