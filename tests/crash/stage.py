@@ -94,7 +94,7 @@ class Stage:
         return self
 
     def __exit__(self, *_exc):
-        self.world.close(keep=self.keep)
+        self.world.close(keep=self.keep and not os.environ.get("DVCERT_TIDY"))
 
     # --- daemons ---
 

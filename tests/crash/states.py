@@ -293,7 +293,7 @@ def record(stage, first_kill=None):
     raw += read_all(reader, d.dir / "whole")
     stage.drop(d)
     ops = resolve(raw)
-    need(sum(op.kind == "fsync" for op in ops) >= 15 and any(op.kind == "post" for op in ops), f"the recording is not whole: {ops}")
+    need(sum(op.kind == "fsync" for op in ops) >= 5 and any(op.kind == "post" for op in ops), f"the recording is not whole: {ops}")
     return name, ops
 
 
