@@ -121,12 +121,14 @@ help:
 	@echo "make install   into DESTDIR=$(DESTDIR) PREFIX=$(PREFIX)"
 	@echo "make deps      only install what is needed (Debian 12)"
 	@echo "make check-asan, check-unit, check-model, check-sim, soak, check-fuzz, check-e2e, check-clang, lint, bench, bench-requests, fuzz, clean"
+	@echo "make check-crash, crash-matrix: the real binary killed, cut off and refused at its system calls: a sample, everything"
 
 # Debian 12 packages: to build, to test, to show. Does nothing when all of them are there.
 DEPS_BUILD := gcc make pkg-config libc6-dev libuv1-dev libcurl4-openssl-dev libjson-c-dev libssl-dev libyaml-dev \
 	libsystemd-dev libmicrohttpd-dev uthash-dev libidn2-dev libpsl-dev libldns-dev libc-ares-dev ca-certificates openssl
 DEPS_TEST := libcmocka-dev clang llvm libclang-rt-14-dev clang-format python3 python3-pytest python3-pytest-xdist python3-cryptography \
-	nginx-light curl knot bind9 libfaketime universal-ctags pmccabe codespell mandoc util-linux procps patch systemd
+	nginx-light curl knot bind9 libfaketime universal-ctags pmccabe codespell mandoc util-linux procps patch systemd \
+	strace xfsprogs e2fsprogs mount
 .PHONY: deps deps-build
 deps-build:
 	@sh contrib/install-deps.sh $(DEPS_BUILD)
@@ -205,6 +207,25 @@ check-fuzz: $(FUZZ_BIN)
 	$(Q)set -e; for t in $(FUZZ_BIN); do $$t; done
 check-e2e: all
 	$(Q)DVCERT_BUILD=$(BUILD) $(if $(SAN),DVCERT_PATIENCE=3) $(PYTHON) -m pytest -q -n 4 -p no:cacheprovider tests/e2e
+
+# The real binary, interrupted at its system calls. check-crash is a sample that a seed chooses, crash-matrix is everything; what cannot
+# be done here (exit 77) is named and skipped.
+CRASH := DVCERT_BUILD=$(BUILD) $(if $(SAN),DVCERT_PATIENCE=3) $(PYTHON) tests/crash
+SKIPPED := || test $$? -eq 77
+CRASH_SEED ?= 1
+.PHONY: check-crash crash-matrix
+check-crash: all
+	$(Q)$(CRASH)/states.py --seed $(CRASH_SEED) --limit 4000 --starts 3 $(SKIPPED)
+	$(Q)$(CRASH)/sweep.py kill --seed $(CRASH_SEED) --sample 60 --jobs 20 $(SKIPPED)
+	$(Q)$(CRASH)/sweep.py errors --seed $(CRASH_SEED) --sample 60 --jobs 16 $(SKIPPED)
+	$(Q)$(CRASH)/powercut.py --seed $(CRASH_SEED) --cuts 8 --jobs 8 $(SKIPPED)
+crash-matrix: all
+	$(Q)$(CRASH)/states.py --seed $(CRASH_SEED) --limit 200000 --starts 60 $(SKIPPED)
+	$(Q)$(CRASH)/sweep.py kill --seed $(CRASH_SEED) --jobs 20 $(SKIPPED)
+	$(Q)$(CRASH)/sweep.py errors --seed $(CRASH_SEED) --jobs 20 $(SKIPPED)
+	$(Q)$(CRASH)/powercut.py --seed $(CRASH_SEED) --cuts 200 --jobs 8 $(SKIPPED)
+	$(Q)$(CRASH)/defects.py
+
 lint: all
 	$(Q)DVCERT_BUILD=$(BUILD) sh tests/lint/run.sh
 
