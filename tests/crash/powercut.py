@@ -9,9 +9,12 @@ against the CA's ledger, and the daemon has to finish.
 Mounts are made in a mount namespace of this process, over loop devices that free themselves: however it ends, they end too."""
 
 import argparse
+import concurrent.futures
+import contextlib
 import fcntl
 import os
 import pathlib
+import queue
 import random
 import shutil
 import struct
@@ -140,20 +143,39 @@ def cuts(stage, found, n, rnd):
 
 
 def run_kind(stage, kind, folder, found, args):
-    rnd = random.Random(f"{kind} {args.seed}")
+    """Several at a time, each job with a disk of its own."""
+    chosen = cuts(stage, found, args.cuts, random.Random(f"{kind} {args.seed}"))
     began = time.monotonic()
     failed = reached = 0
-    with Disk(kind, folder) as disk:
-        for role, call, n in cuts(stage, found, args.cuts, rnd):
+    free = queue.SimpleQueue()
+
+    def work(role, call, n):
+        disk = free.get()
+        try:
+            return one_cut(stage, disk, role, call, n)
+        finally:
+            disk.unmount()
+            free.put(disk)
+
+    with contextlib.ExitStack() as stack:
+        for i in range(args.jobs):
+            place = pathlib.Path(folder) / f"{kind}{i}"
+            place.mkdir()
+            free.put(stack.enter_context(Disk(kind, place)))
+        pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(args.jobs))
+        under_way = {pool.submit(work, *c): c for c in chosen}
+        for done in concurrent.futures.as_completed(under_way):
             try:
-                reached += one_cut(stage, disk, role, call, n)
+                reached += done.result()
             except Exception as e:  # whatever it is, the cut is not good
                 failed += 1
                 stage.keep = True
-                print(f"FAILED {kind}/{role}/{call}/{n}: {type(e).__name__}: {e}")
-            disk.unmount()
+                print(f"FAILED {kind}/{'/'.join(map(str, under_way[done]))}: {type(e).__name__}: {e}")
     took = time.monotonic() - began
-    print(f"powercut {kind}: {args.cuts} cuts, {reached} before the end, {failed} failed; {args.cuts / took:.1f} cuts/s, seed {args.seed}")
+    print(
+        f"powercut {kind}: {args.cuts} cuts, {reached} before the end, {failed} failed; {took:.0f} s, {args.cuts / took:.1f} cuts/s, "
+        f"seed {args.seed}"
+    )
     need(reached + failed >= args.cuts // 2, "too few cuts were reached for this to mean anything")
     return failed
 
@@ -167,6 +189,7 @@ def arguments(argv):
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--cuts", type=int, default=20, help="for each file system")
     p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--jobs", type=int, default=6)
     p.add_argument("--fs", action="append", choices=list(KINDS))
     return p.parse_args(argv)
 
