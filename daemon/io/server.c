@@ -141,6 +141,30 @@ static void arm_reaper(struct server *s)
 		timer_clear(s->reaper);
 }
 
+/* Shutting the descriptor down, which is libmicrohttpd's, makes it notice and close. */
+static void drop(struct client *k)
+{
+	k->dropped = true;
+	(void)shutdown(k->fd, SHUT_RDWR);
+}
+
+/* With the last place taken, whoever has been here longest goes: clients that hang must not keep the CA out. */
+static void make_room(struct server *s)
+{
+	struct client *k = NULL;
+
+	if (s->n_clients < CLIENTS_MAX)
+		return;
+	TAILQ_FOREACH(k, &s->clients, entry)
+	{
+		if (k->dropped)
+			continue;
+		drop(k);
+		s->run_again = true;
+		return;
+	}
+}
+
 static void on_connection(void *arg, struct MHD_Connection *c, void **mine,
 			  enum MHD_ConnectionNotificationCode what)
 {
@@ -156,6 +180,7 @@ static void on_connection(void *arg, struct MHD_Connection *c, void **mine,
 		s->n_clients++;
 		if (TAILQ_FIRST(&s->clients) == k)
 			arm_reaper(s);
+		make_room(s);
 	} else if (k) {
 		TAILQ_REMOVE(&s->clients, k, entry);
 		free(k);
@@ -194,7 +219,6 @@ static void on_poll(uv_poll_t *poll, _unused_ int status, _unused_ int events)
 	run(poll->data);
 }
 
-/* The descriptor is libmicrohttpd's; shutting it down makes it notice and close. */
 static void on_reaper(void *arg)
 {
 	struct server *s = arg;
@@ -205,8 +229,7 @@ static void on_reaper(void *arg)
 	{
 		if (k->until_ms > now_ms)
 			break;
-		k->dropped = true;
-		(void)shutdown(k->fd, SHUT_RDWR);
+		drop(k);
 	}
 	arm_reaper(s);
 	run(s);

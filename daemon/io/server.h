@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A tiny GET/HEAD server on the loop (libmicrohttpd, no thread of its own): for fileauth.txt. Bodies of requests
- * are refused, headers are bounded, slow and idle clients are dropped after 10 s, at most 256 clients. */
+ * are refused, headers are bounded, slow and idle clients are dropped after 10 s, at most 256 clients: who comes when
+ * there are more takes the place of the one that has been there longest. */
 #pragma once
 
 #include "daemon/io/loop.h"

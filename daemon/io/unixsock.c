@@ -31,6 +31,7 @@ struct unixsock_client {
 	struct timer *timer; /* idle, or 0: to be closed in the next turn */
 	char *line;	     /* what came since the last newline */
 	size_t line_len;
+	bool alive;  /* counted: accepted and not doomed */
 	bool known;  /* gone() is owed */
 	bool held;   /* a request is open */
 	bool leave;  /* close when all is sent */
@@ -49,7 +50,7 @@ struct unixsock {
 	dev_t dev; /* which file is ours: somebody may have replaced it */
 	ino_t ino;
 	struct client_list clients;
-	unsigned n_clients;
+	unsigned n_alive;
 	int64_t idle_ms;
 };
 
@@ -77,7 +78,9 @@ static void client_close(struct unixsock_client *c)
 		return;
 	c->closed = true;
 	TAILQ_REMOVE(&s->clients, c, entry);
-	s->n_clients--;
+	if (c->alive)
+		s->n_alive--;
+	c->alive = false;
 	timer_free(c->timer);
 	c->timer = NULL;
 	uv_close((uv_handle_t *)&c->pipe, on_client_closed);
@@ -95,6 +98,9 @@ static void client_doom(struct unixsock_client *c)
 	if (c->closed || c->doomed)
 		return;
 	c->doomed = true;
+	if (c->alive)
+		c->server->n_alive--;
+	c->alive = false;
 	(void)uv_read_stop((uv_stream_t *)&c->pipe);
 	timer_set(c->timer, 0);
 }
@@ -230,16 +236,44 @@ static int peer_of(struct unixsock_client *c, struct unixsock_peer *ret)
 	return 0;
 }
 
+/* Who is to go when there are too many: whoever came first of those that want nothing at the moment, else of those that
+ * do not read their answer. NULL: all wait for something. */
+static struct unixsock_client *dispensable(struct unixsock *s, const struct unixsock_client *but)
+{
+	struct unixsock_client *c = NULL;
+	struct unixsock_client *second = NULL;
+
+	TAILQ_FOREACH(c, &s->clients, entry)
+	{
+		if (c == but || c->doomed || c->held)
+			continue;
+		if (waiting(c) == 0)
+			return c;
+		if (!second)
+			second = c;
+	}
+	return second;
+}
+
 static void client_greet(struct unixsock_client *c)
 {
 	struct unixsock *s = c->server;
 	struct unixsock_peer peer = { 0 };
 	const char *refusal = NULL;
 
-	if (peer_of(c, &peer) < 0 || s->n_clients > CLIENTS_MAX) {
+	if (peer_of(c, &peer) < 0) {
 		client_doom(c);
 		return;
 	}
+	if (s->n_alive >= CLIENTS_MAX) {
+		struct unixsock_client *gone = dispensable(s, c);
+
+		client_doom(gone ? gone : c);
+		if (!gone)
+			return;
+	}
+	s->n_alive++;
+	c->alive = true;
 	client_touch(c);
 	if (!s->ops.accept(&peer, &refusal, s->arg)) {
 		if (refusal)
@@ -269,7 +303,6 @@ static void on_incoming(uv_stream_t *stream, int status)
 	c->server = s;
 	c->timer = timer_new(s->loop, on_client_timer, c);
 	TAILQ_INSERT_TAIL(&s->clients, c, entry);
-	s->n_clients++;
 	if (uv_accept(stream, (uv_stream_t *)&c->pipe) < 0)
 		client_doom(c);
 	else

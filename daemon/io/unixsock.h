@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A line server on a unix socket: one line in, any number of lines out, per client. Bounded: 64 clients,
  * 64 KiB a line, idle clients are dropped after 30 s unless a request of theirs is open, and a client that does not
- * read is dropped when more than 16 MiB wait for it. */
+ * read is dropped when more than 16 MiB wait for it. Who comes when there are 64 takes the place of the one that has been there
+ * longest without a request: clients that hang cannot keep others out. */
 #pragma once
 
 #include "daemon/io/loop.h"

@@ -354,6 +354,7 @@ static void test_free_inside_a_callback(_unused_ void **state)
 	assert_int_equal(loop_drain(t.loop, 1000), 0);
 }
 
+/* Clients that hang do not keep others out: the oldest without a request goes. */
 static void test_client_limit(_unused_ void **state)
 {
 	int fds[64];
@@ -364,17 +365,50 @@ static void test_client_limit(_unused_ void **state)
 		fds[i] = dial();
 		settle();
 	}
+	put(fds[0], "keep\n");
+	settle();
 	fd = dial();
-	expect(fd, "\x04");
-	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+	put(fd, "x\n");
+	expect(fd, "x\n");
+	expect(fds[1], "\x04");
+	again = dial();
+	put(again, "y\n");
+	expect(again, "y\n");
+	expect(fds[2], "\x04");
+	for (size_t i = 3; i < ARRAY_SIZE(fds); i++) {
 		put(fds[i], "x\n");
 		expect(fds[i], "x\n");
-		assert_int_equal(close(fds[i]), 0);
 	}
+	assert_non_null(t.kept); /* its request is open */
+	unixsock_send(t.kept, "z", 1, false);
+	expect(fds[0], "z\n");
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		assert_int_equal(close(fds[i]), 0);
+}
+
+/* ... but when all of them wait for an answer, there is no room. */
+static void test_client_limit_of_requests(_unused_ void **state)
+{
+	int fds[64];
+	_cleanup_close_ int fd = -1;
+	_cleanup_close_ int again = -1;
+
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		fds[i] = dial();
+		put(fds[i], "keep\n");
+		settle();
+	}
+	fd = dial();
+	expect(fd, "\x04");
+	assert_int_equal(t.n_gone, 0);
+	assert_int_equal(close(fds[7]), 0);
 	settle();
 	again = dial();
 	put(again, "y\n");
 	expect(again, "y\n");
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		if (i != 7)
+			assert_int_equal(close(fds[i]), 0);
 }
 
 int main(void)
@@ -394,6 +428,7 @@ int main(void)
 		T(test_peer_leaves),
 		T(test_free_inside_a_callback),
 		T(test_client_limit),
+		T(test_client_limit_of_requests),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
