@@ -32,8 +32,9 @@ void http_retire(struct http *h);
 
 struct http_header {
 	const char *name;
-	const char *value;	     /* NULL when secret is set */
-	const struct secret *secret; /* value that must not be logged; where the answer repeats it, it is struck out */
+	const char *value; /* NULL when secret is set */
+	const struct secret
+		*secret; /* value that must not be logged; where the answer repeats it, it is struck out */
 };
 
 struct http_request {
@@ -44,7 +45,8 @@ struct http_request {
 	size_t n_headers;
 	const void *body; /* copied; NULL: none. The copy is wiped */
 	size_t body_len;
-	const struct secret *hide; /* in the body, to be struck out of the answer like a secret header; NULL: none */
+	const struct secret
+		*hide; /* in the body, to be struck out of the answer like a secret header; NULL: none */
 	const char *connect_to; /* "ADDR:PORT" to go to instead of the URL's host and port; NULL: no */
 	int64_t connect_ms;	/* 0 = 10,000 */
 	int64_t total_ms;	/* whole call; 0 = 60,000 */
