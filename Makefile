@@ -193,7 +193,7 @@ check-model: $(MODEL_BIN)
 	$(Q)set -e; for t in $(MODEL_BIN); do $$t; done
 	$(Q)sh tests/model/run_defects.sh
 # A fixed number of seeds, whatever the machine; first what once showed a mistake, last the mistakes that are planted.
-SIM_SEEDS ?= 60
+SIM_SEEDS ?= 200
 check-sim: $(SIM)
 	$(Q)$(SIM) --replay $(sort $(wildcard tests/sim/seeds/*))
 	$(Q)$(SIM) --twice 1-3
@@ -246,8 +246,9 @@ build/libfuzzer/%: tests/fuzz/%.c $(LIB_SRC)
 .PHONY: fuzz
 fuzz: deps $(LF_BIN)
 	$(Q)set -e; for t in $(LF_BIN); do n=$$(basename $$t); mkdir -p build/corpus/$$n; echo "== $$n"; \
-		$$t -max_total_time=$(FUZZ_TIME) -timeout=5 -print_final_stats=1 build/corpus/$$n \
-		tests/fuzz/corpus/$${n#fuzz_} 2>&1 | grep -E 'cov:|stat::|ERROR|SUMMARY' | tail -n 8; done
+		$$t -max_total_time=$(FUZZ_TIME) -timeout=5 -report_slow_units=1 -print_final_stats=1 build/corpus/$$n \
+		tests/fuzz/corpus/$${n#fuzz_} >build/corpus/$$n.log 2>&1 || { tail -n 60 build/corpus/$$n.log; exit 1; }; \
+		grep -E 'cov:|stat::' build/corpus/$$n.log | tail -n 8; done
 
 .PHONY: clean
 clean:
