@@ -242,6 +242,20 @@ size_t str_utf8_len(const char *s, size_t len)
 	return 0;
 }
 
+/* What has no shape of its own, and turns the direction of what stands beside it or breaks its line: U+061C, U+200B to U+200F,
+ * U+2028 to U+202E, U+2060 to U+206F, U+FEFF. A line with them reads otherwise than it is. */
+static bool is_invisible(const unsigned char *p, size_t n)
+{
+	if (n == 2)
+		return p[0] == 0xd8 && p[1] == 0x9c;
+	if (n != 3)
+		return false;
+	if (p[0] == 0xe2 && p[1] == 0x80)
+		return (p[2] >= 0x8b && p[2] <= 0x8f) || (p[2] >= 0xa8 && p[2] <= 0xae);
+	return (p[0] == 0xe2 && p[1] == 0x81 && p[2] >= 0xa0 && p[2] <= 0xaf) ||
+	       (p[0] == 0xef && p[1] == 0xbb && p[2] == 0xbf);
+}
+
 /* Bytes at s that may be shown as they are, 0 for one byte that must be escaped. U+0080 to U+009F are
  * control characters too; terminals obey some of them (U+009B starts a command). */
 static size_t printable_len(const char *s, size_t len)
@@ -253,7 +267,7 @@ static size_t printable_len(const char *s, size_t len)
 		return 0;
 	if (n == 2 && p[0] == 0xc2 && p[1] < 0xa0)
 		return 0;
-	return n;
+	return is_invisible(p, n) ? 0 : n;
 }
 
 char *str_escape(const char *s, size_t len, char *out, size_t out_len)

@@ -279,6 +279,12 @@ static void test_escape(void **state)
 	check_escape("\xff\xc3", 2, 64, "\\xff\\xc3");
 	/* U+009B, a control character that some terminals obey, and U+00A0, which is none. */
 	check_escape("\xc2\x9b\xc2\xa0", 4, 64, "\\xc2\\x9b\xc2\xa0");
+	/* U+202E turns what follows round, U+2028 ends the line, U+FEFF is not seen; U+2027 and U+2030 are none of these. */
+	check_escape("a\xe2\x80\xae"
+		     "b\xe2\x80\xa8\xef\xbb\xbf",
+		     11, 64, "a\\xe2\\x80\\xaeb\\xe2\\x80\\xa8\\xef\\xbb\\xbf");
+	check_escape("\xe2\x81\xa6\xd8\x9c\xe2\x80\x8b", 8, 64, "\\xe2\\x81\\xa6\\xd8\\x9c\\xe2\\x80\\x8b");
+	check_escape("\xe2\x80\xa7\xe2\x80\xb0\xe2\x81\x9f", 9, 64, "\xe2\x80\xa7\xe2\x80\xb0\xe2\x81\x9f");
 	check_escape("", 0, 64, "");
 	check_escape("abc", 2, 64, "ab");
 	assert_ptr_equal(str_escape("abc", 3, out, 0), out);
