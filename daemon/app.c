@@ -5,6 +5,7 @@
 #include "daemon/authkey.h"
 
 #include "common/clock.h"
+#include "common/fs.h"
 #include "common/mem.h"
 #include "config/load.h"
 #include "daemon/io/blame.h"
@@ -147,12 +148,18 @@ static int load_trust(struct app *a, struct err *reterr)
 static int open_store(struct app *a, struct err *reterr)
 {
 	char machine[MACHINE_ID_LEN + 1];
-	int rc = store_open(a->config->state_dir, &a->store, reterr);
+	struct err e = ERR_INIT;
+	int rc = store_open(a->config->state_dir, &a->store, &e);
 
-	if (rc < 0)
+	if (rc == FS_ESYNC)
+		app_die_of_disk(e.text);
+	if (rc < 0) {
+		*reterr = e;
 		return rc;
+	}
 	a->dirs = (struct generation_dirs){ store_archive_fd(a->store), store_live_fd(a->store) };
-	home_look(a->store, machine_id(machine) == 0 ? machine : NULL, &a->warnings);
+	if (home_look(a->store, machine_id(machine) == 0 ? machine : NULL, &a->warnings) == FS_ESYNC)
+		app_die_of_disk("fsync of a new file in state/");
 	for (size_t i = 0; i < a->warnings.n; i++)
 		log_event(LOG_LEVEL_WARNING, &MSG_MACHINE, NULL, "%s", a->warnings.list[i]);
 	return 0;

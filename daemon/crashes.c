@@ -79,13 +79,18 @@ static void write_counts(const struct store *s, const struct crashes *c, uint64_
 {
 	_cleanup_(strbuf_done) struct strbuf sb = STRBUF_INIT(FILE_MAX);
 	struct err e = ERR_INIT;
+	int r = 0;
 
 	for (size_t i = 0; i < c->n; i++) {
 		if (c->list[i].n < below)
 			strbuf_addf(&sb, "%" PRIu64 " %" PRId64 " %s\n", c->list[i].n, c->list[i].at,
 				    c->list[i].who);
 	}
-	if (strbuf_ok(&sb) && fs_replace(store_state_fd(s), FILE_NAME, strbuf_str(&sb), sb.len, 0600, &e) < 0)
+	if (strbuf_ok(&sb))
+		r = fs_replace(store_state_fd(s), FILE_NAME, strbuf_str(&sb), sb.len, 0600, &e);
+	if (r == FS_ESYNC)
+		app_die_of_disk(e.text);
+	if (r < 0)
 		log_event(LOG_LEVEL_WARNING, &MSG_STATE_WRITE, NULL, "state/" FILE_NAME ": %s", e.text);
 }
 

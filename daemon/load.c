@@ -5,6 +5,7 @@
 #include "daemon/app.h"
 
 #include "common/clock.h"
+#include "common/fs.h"
 #include "common/mem.h"
 #include "daemon/crashes.h"
 #include "daemon/io/blame.h"
@@ -40,6 +41,8 @@ static void keep(struct app *a, const struct record *r)
 	struct save *s = save_new(a->store, r, &none);
 
 	save_run(s);
+	if (s->rc == FS_ESYNC)
+		app_die_of_disk(s->err.text);
 	if (s->rc < 0)
 		log_event(LOG_LEVEL_ERROR, &MSG_STATE_WRITE,
 			  &(struct log_ctx){ NULL, "DVCERT_NAME", r->name },

@@ -227,6 +227,8 @@ static void flush(struct domain *d)
 		return;
 	s = save_new(d->app->store, d->rec, &d->flight->history);
 	save_run(s);
+	if (s->rc == FS_ESYNC)
+		app_die_of_disk(s->err.text);
 	if (s->rc < 0)
 		runner_log(d, LOG_LEVEL_ERROR, &MSG_STATE_WRITE, "the state cannot be written: %s",
 			   s->err.text);

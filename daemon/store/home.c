@@ -51,7 +51,7 @@ static void look_at_disk(const struct store *s, struct words *ret)
 	words_add(ret, text);
 }
 
-static void look_at_machine(const struct store *s, const char *machine, struct words *ret)
+static int look_at_machine(const struct store *s, const char *machine, struct words *ret)
 {
 	_cleanup_free_ char *was = NULL, *line = xasprintf("%s\n", machine);
 	size_t len = 0;
@@ -65,16 +65,15 @@ static void look_at_machine(const struct store *s, const char *machine, struct w
 				"new host): if the other one still runs dvcertd, stop one of them, because "
 				"both renew the same certificates, and may pay twice; if this one has taken "
 				"over, remove state/" MACHINE_FILE " and restart");
-		return;
+		return 0;
 	}
-	/* Not there, or it says nothing: from now on it does. */
-	if (fs_replace(store_state_fd(s), MACHINE_FILE, line, strlen(line), 0600, NULL) < 0)
-		return; /* the next start will */
+	/* Not there, or it says nothing: from now on it does; where it cannot be written, the next start will. */
+	r = fs_replace(store_state_fd(s), MACHINE_FILE, line, strlen(line), 0600, NULL);
+	return r == FS_ESYNC ? r : 0;
 }
 
-void home_look(const struct store *s, const char *machine, struct words *ret)
+int home_look(const struct store *s, const char *machine, struct words *ret)
 {
 	look_at_disk(s, ret);
-	if (machine)
-		look_at_machine(s, machine, ret);
+	return machine ? look_at_machine(s, machine, ret) : 0;
 }

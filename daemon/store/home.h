@@ -7,8 +7,8 @@
 #include "daemon/store/store.h"
 
 /* Adds a sentence for each thing that is doubtful. machine: of this one (NULL: not known); it is written to state/machine when that is
- * not there. */
-void home_look(const struct store *s, const char *machine, struct words *ret);
+ * not there. FS_ESYNC: stop the process; else 0. */
+int home_look(const struct store *s, const char *machine, struct words *ret);
 
 /* What is doubtful about a file system, by the magic number of statfs(2); NULL: nothing. For tests. */
 const char *home_file_system(uint64_t magic);
