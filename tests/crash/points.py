@@ -195,7 +195,8 @@ def run_kill(stage, point):
                 kill_again(stage, d, name, point.again)
             d.start()
         settle_and_judge(stage, sc, d, name, ack)
-        d.stop()
+        if result == "killed":  # else the kill is still waiting for its call
+            d.stop()
     return result
 
 
@@ -293,7 +294,8 @@ def run_error(stage, point):
         ensure_known(d, name)
         settle_or_restart(stage, d, name)
         settle_and_judge(stage, sc, d, name, ack)
-        d.stop()
+        if hit:
+            d.stop()
     return "hit" if hit else "missed"
 
 
