@@ -51,6 +51,11 @@ struct queue {
 	size_t next;
 };
 
+/* Whether it is free is not known until then. */
+static const char LOOKED_UP[] =
+	"its order is being looked up at CertCentral, without which it would be bought again: "
+	"try again in a minute";
+
 /* Why it cannot begin; NULL when it has. */
 static const char *begin(struct domain *d)
 {
@@ -60,8 +65,7 @@ static const char *begin(struct domain *d)
 	if (d->rec->job)
 		return NULL; /* under way, now without a pause */
 	if (d->rec->cert.order_unknown)
-		return "its order is being looked up at CertCentral, without which it would be bought again: try "
-		       "again in a minute";
+		return LOOKED_UP;
 	runner_view(d, &v);
 	want = decide_replacement(&v, v.now, false);
 	if (want == WANT_ORDER && v.order_allowed_at > v.now)
@@ -123,7 +127,7 @@ static bool costs_money(const struct domain *d)
 	struct view v;
 
 	runner_view(d, &v);
-	return !d->rec->job && d->rec->cert.generation != 0 &&
+	return !d->rec->job && d->rec->cert.generation != 0 && !d->rec->cert.order_unknown &&
 	       decide_replacement(&v, v.now, false) == WANT_ORDER;
 }
 
@@ -133,6 +137,8 @@ static const char *renew(struct domain *d, struct words *later)
 
 	if (r->frozen)
 		return VERBS_FROZEN;
+	if (r->cert.order_unknown && !r->job)
+		return LOOKED_UP;
 	if (r->held || (r->job && r->job->next_at != 0))
 		runner_event(d, &(struct job_event){ .kind = EV_RELEASE });
 	if (r->job || d->app->n_running < AT_ONCE)

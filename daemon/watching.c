@@ -208,7 +208,8 @@ void watching_start(struct domain *d)
 	d->watch_at = MIN(d->watch_at, clock_now() + tempos(d, PERIOD));
 	if (!order && d->watch_at > clock_now())
 		return;
-	d->watch_order_at = 0;
+	if (order)
+		d->watch_order_at = 0;
 	v = xmalloc(sizeof(*v));
 	v->domain = d;
 	v->generation = d->rec->cert.generation;
