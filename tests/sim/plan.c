@@ -17,7 +17,7 @@ static const struct {
 	[TROUBLE_TWICE] = { "twice", 20000 },
 	[TROUBLE_MAINTENANCE] = { "maintenance", 60000 }, /* of a day */
 	[TROUBLE_DISK] = { "disk", 3000 },		  /* of a call */
-	[TROUBLE_SYNC] = { "sync", 1000 },
+	[TROUBLE_SYNC] = { "sync", 15000 },
 	[TROUBLE_KILL] = { "kill", 300000 }, /* of a request that changes something */
 	[TROUBLE_POWER] = { "power", 300000 },
 	[TROUBLE_RESTART] = { "restart", 100000 }, /* of a day */
@@ -44,12 +44,13 @@ int trouble_parse(const char *name, enum trouble *ret)
 	return -EINVAL;
 }
 
-/* Most worlds are small: they are fast, and what they show is easy to read. */
+/* Most worlds are small: they are fast, and what they show is easy to read. Some are wide, some are long, none is both. */
 void plan_make(void)
 {
-	bool large = world_chance(STREAM_PLAN, 150000);
-	int64_t n = world_range(STREAM_PLAN, 1, large ? PLAN_DOMAINS_MAX : 5);
-	int64_t days = world_range(STREAM_PLAN, 30, world_chance(STREAM_PLAN, 250000) ? 400 : 120);
+	int64_t shape = world_range(STREAM_PLAN, 0, 9);
+	bool is_wide = shape == 0, is_long = shape == 1;
+	int64_t n = world_range(STREAM_PLAN, 1, is_wide ? PLAN_DOMAINS_MAX : is_long ? 2 : 5);
+	int64_t days = world_range(STREAM_PLAN, 30, is_wide ? 60 : is_long ? 400 : 100);
 
 	plan.n_domains = plan.domains_asked ? plan.domains_asked : (unsigned)n;
 	plan.days = plan.days_asked ? plan.days_asked : (unsigned)days;

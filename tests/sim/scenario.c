@@ -186,7 +186,7 @@ static void make_world(const char *dir)
 	write_in("scutum-key", CA_SCUTUM_KEY "\n");
 	disk_begin(undo);
 	/* Asking for revocations takes most of the time: not in every world. */
-	ca_begin(ca, world_chance(STREAM_PLAN, 300000));
+	ca_begin(ca, world_chance(STREAM_PLAN, 200000));
 	/* The system's bundle takes longer to read than most lives last, and no certificate here chains to it. */
 	(void)setenv("SSL_CERT_FILE", xasprintf("%s/ca.pem", ca), 1);
 	s.max_cert_days = world_chance(STREAM_PLAN, 300000)   ? 46
