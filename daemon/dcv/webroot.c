@@ -335,27 +335,14 @@ static int sync_folder(int dir)
 	return fsync(fd) < 0 && errno != EINVAL ? -EIO : 0;
 }
 
-int webroot_withdraw(const char *webroot, const char *token, struct err *reterr)
+static int take_away(int dir, const char *token, const char *path, struct err *reterr)
 {
-	_cleanup_free_ char *path = xasprintf("%s" WEBROOT_URL_PATH, webroot);
-	_cleanup_close_ int dir = -1;
 	char text[FILE_MAX + 1];
-	struct err e = ERR_INIT;
 	enum there there;
 	struct stat st;
 	size_t len = 0;
-	int r;
+	int r = look(dir, text, &len, &st, &there);
 
-	dir = open_folder(webroot, false, &e);
-	/* No way to our file means that there is none of ours: a link or a mount was put there by others. */
-	if (dir == -ENOENT || dir == -ENOTDIR || dir == -ELOOP || dir == -EXDEV)
-		return 0;
-	if (dir < 0) {
-		if (reterr != NULL)
-			*reterr = e;
-		return dir;
-	}
-	r = look(dir, text, &len, &st, &there);
 	if (r < 0)
 		return r == -ELOOP ? 0 : explain(reterr, r, "read", path);
 	if (there == THERE_FOREIGN ||
@@ -366,4 +353,22 @@ int webroot_withdraw(const char *webroot, const char *token, struct err *reterr)
 	/* Also when nothing is there: an earlier try may have ended between the two steps. */
 	r = sync_folder(dir);
 	return r < 0 ? explain(reterr, r, "sync the folder of", path) : 0;
+}
+
+int webroot_withdraw(const char *webroot, const char *token, struct err *reterr)
+{
+	_cleanup_free_ char *path = xasprintf("%s" WEBROOT_URL_PATH, webroot);
+	_cleanup_close_ int dir = -1;
+	struct err e = ERR_INIT;
+
+	dir = open_folder(webroot, false, &e);
+	/* No way to our file means that there is none of ours: a link or a mount was put there by others. */
+	if (dir == -ENOENT || dir == -ENOTDIR || dir == -ELOOP || dir == -EXDEV)
+		return 0;
+	if (dir < 0) {
+		if (reterr != NULL)
+			*reterr = e;
+		return dir;
+	}
+	return take_away(dir, token, path, reterr);
 }
