@@ -94,6 +94,22 @@ static int open_top(const char *path, int *ret, struct err *reterr)
 	return made ? 1 : 0;
 }
 
+/* A start that was killed between mkdir and chmod left it like this; later it holds something, or somebody has closed it. */
+static bool is_half_made(int fd)
+{
+	_cleanup_(fs_closedirp) DIR *d = NULL;
+	struct dirent *de;
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || (st.st_mode & 07777) != 0700 || fs_open_list(fd, ".", &d, NULL) < 0)
+		return false;
+	while ((de = readdir(d)) != NULL) {
+		if (strcmp(de->d_name, ".") != 0 && strcmp(de->d_name, "..") != 0)
+			return false;
+	}
+	return true;
+}
+
 static int open_sub(int top_fd, const char *top, const char *name, mode_t mode, int *ret, struct err *reterr)
 {
 	_cleanup_free_ char *path = xasprintf("%s/%s", top, name);
@@ -109,6 +125,8 @@ static int open_sub(int top_fd, const char *top, const char *name, mode_t mode, 
 	r = check_owner(fd, path, reterr);
 	if (r < 0)
 		return r;
+	if (made == 0 && is_half_made(fd) && fchmod(fd, mode) < 0)
+		return fail(reterr, -errno, "change the mode of", path);
 	*ret = TAKE_FD(fd);
 	return made;
 }
