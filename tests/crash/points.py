@@ -193,10 +193,11 @@ def run_kill(stage, point):
             need(code == -signal.SIGKILL, f"ended with {code}")
             if point.again:
                 kill_again(stage, d, name, point.again)
-            d.start()
+        else:
+            d.kill9()  # the kill still waits for its call, and would come while we look
+        d.start()
         settle_and_judge(stage, sc, d, name, ack)
-        if result == "killed":  # else the kill is still waiting for its call
-            d.stop()
+        d.stop()
     return result
 
 
@@ -289,13 +290,14 @@ def run_error(stage, point):
         if hit and point.action not in errors_for(trace.Call(point.call, point.n, trace.target_of(hit.split("(", 1)[1]))):
             return "missed"  # another call came in between, and this error is none that it can give
         judge_exit(d, point, hit)
+        if not hit and d.alive():
+            d.kill9()  # the error still waits for its call
         if d.proc is None:
             d.start()
         ensure_known(d, name)
         settle_or_restart(stage, d, name)
         settle_and_judge(stage, sc, d, name, ack)
-        if hit:
-            d.stop()
+        d.stop()
     return "hit" if hit else "missed"
 
 
