@@ -366,6 +366,43 @@ static void test_expired_inside_the_plan(void **state)
 	expect(decided_in(r, &SPEC, T0 + 90 * DAY), WANT_ORDER, REASON_EXPIRED, DUE_NEVER);
 }
 
+/* Read off its files: whether the next certificate is free only the CA can say, so nothing is wanted, whatever the time is. */
+static void test_order_unknown(void **state)
+{
+	_cleanup_(record_freep) struct record *r = valid_record(T0 + 100 * DAY);
+
+	(void)state;
+	r->cert.order_unknown = true;
+	for (int64_t day = 0; day < 300; day += 10)
+		expect(decided(r, T0 + day * DAY, T0), WANT_NOTHING, REASON_LOOKING, DUE_NEVER);
+	r->cert.revoked_at = T0;
+	expect(decided(r, T0, T0), WANT_NOTHING, REASON_LOOKING, DUE_NEVER);
+	r->cert.order_unknown = false;
+	assert_int_equal(decided(r, T0, T0).want, WANT_ORDER);
+}
+
+/* A lost key is replaced where that is free; it never buys anything before the renewal. */
+static void test_key_lost(void **state)
+{
+	_cleanup_(record_freep) struct record *r = valid_record(T0 + 100 * DAY);
+
+	(void)state;
+	r->cert.key_lost = true;
+	assert_true(decide_needs_new_key(r));
+	assert_int_equal(decided(r, T0, T0).want, WANT_NOTHING);
+	assert_int_equal(decided(r, T0 + 100 * DAY, T0).want, WANT_ORDER);
+	assert_true(decided(r, T0 + 100 * DAY, T0).new_key);
+	r->cert.order_id = 7;
+	r->cert.order_valid_until = T0 + 200 * DAY;
+	expect(decided(r, T0, T0), WANT_REISSUE, REASON_KEY_LOST, DUE_NEVER);
+	assert_true(decided(r, T0, T0).new_key);
+	r->cert.order_over = true;
+	assert_int_equal(decided(r, T0, T0).want, WANT_NOTHING);
+	r->cert.order_over = false;
+	r->held = true;
+	assert_int_equal(decided(r, T0, T0).want, WANT_NOTHING);
+}
+
 static void test_revoked(void **state)
 {
 	static const struct {
@@ -521,6 +558,8 @@ int main(void)
 		cmocka_unit_test(test_what_cannot_be_reissued),
 		cmocka_unit_test(test_then),
 		cmocka_unit_test(test_expired_inside_the_plan),
+		cmocka_unit_test(test_order_unknown),
+		cmocka_unit_test(test_key_lost),
 		cmocka_unit_test(test_revoked),
 		cmocka_unit_test(test_whole_order_is_being_revoked),
 		cmocka_unit_test(test_names_differ),

@@ -168,6 +168,28 @@ static void test_reissued_by_somebody(void **state)
 	assert_int_equal(r->cert.other_id, 0);
 }
 
+static void test_order_is_found(void **state)
+{
+	const struct outside found = { .certificate_id = 88, .order_valid_until = T0 + 300 };
+	_cleanup_(record_freep) struct record *r = installed();
+	struct job_update u = { 0 };
+
+	(void)state;
+	/* Not asked for: what is known stays. */
+	r->cert.order_id = 70;
+	outside_found(r, 77, &found, &u);
+	assert_true(r->cert.order_id == 70 && !u.persist);
+	r->cert.order_unknown = true;
+	outside_found(r, 77, &found, &u);
+	assert_true(r->cert.order_id == 77 && r->cert.certificate_id == 88);
+	assert_true(r->cert.order_valid_until == T0 + 300 && !r->cert.order_unknown && u.persist);
+	/* The CA knows none. */
+	r->cert.order_unknown = true;
+	outside_found(r, 0, &found, &u);
+	assert_true(r->cert.order_id == 0 && r->cert.certificate_id == 0 && r->cert.order_valid_until == 0);
+	assert_false(r->cert.order_unknown);
+}
+
 static void test_end_of_the_plan(void **state)
 {
 	_cleanup_(record_freep) struct record *r = installed();
@@ -574,6 +596,7 @@ int main(void)
 		cmocka_unit_test(test_the_reason_comes_later),
 		cmocka_unit_test(test_order_is_over),
 		cmocka_unit_test(test_reissued_by_somebody),
+		cmocka_unit_test(test_order_is_found),
 		cmocka_unit_test(test_end_of_the_plan),
 		cmocka_unit_test(test_revoked_again),
 		cmocka_unit_test(test_revoked_again_while_held),
