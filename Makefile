@@ -213,11 +213,16 @@ check-e2e: all
 CRASH := DVCERT_BUILD=$(BUILD) $(if $(SAN),DVCERT_PATIENCE=3) $(PYTHON) tests/crash
 SKIPPED := || test $$? -eq 77
 CRASH_SEED ?= 1
-.PHONY: check-crash crash-matrix
+.PHONY: check-crash crash-states crash-kill crash-errors crash-powercut crash-matrix
 check-crash: all
+	$(Q)$(MAKE) --no-print-directory -O -j4 crash-states crash-kill crash-errors crash-powercut
+crash-states:
 	$(Q)$(CRASH)/states.py --seed $(CRASH_SEED) --limit 4000 --starts 3 $(SKIPPED)
+crash-kill:
 	$(Q)$(CRASH)/sweep.py kill --seed $(CRASH_SEED) --sample 60 --jobs 20 $(SKIPPED)
+crash-errors:
 	$(Q)$(CRASH)/sweep.py errors --seed $(CRASH_SEED) --sample 60 --jobs 16 $(SKIPPED)
+crash-powercut:
 	$(Q)$(CRASH)/powercut.py --seed $(CRASH_SEED) --cuts 8 --jobs 8 $(SKIPPED)
 crash-matrix: all
 	$(Q)$(CRASH)/states.py --seed $(CRASH_SEED) --limit 200000 --starts 60 $(SKIPPED)
