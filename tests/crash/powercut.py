@@ -223,11 +223,10 @@ def main(argv=None):
     kinds = usable_kinds(args)
     if not kinds:
         return 77
-    failed = 0
     with tempfile.TemporaryDirectory(prefix="dvcut", dir="/dev/shm") as folder, Stage() as stage:
         found = points.enumerate_calls(stage, "issue")
-        for kind in kinds:
-            failed += run_kind(stage, kind, folder, found, args)
+        with concurrent.futures.ThreadPoolExecutor(len(kinds)) as pool:
+            failed = sum(pool.map(lambda kind: run_kind(stage, kind, folder, found, args), kinds))
         if failed:
             print(f"powercut: logs are kept in {stage.world.dir}")
     return 1 if failed else 0
