@@ -389,52 +389,52 @@ SOURCE = r"""
 
 static int has(const char *text, size_t len, const char *variable)
 {
-	const char *word = getenv(variable);
+    const char *word = getenv(variable);
 
-	return word && memmem(text, len, word, strlen(word)) != NULL;
+    return word && memmem(text, len, word, strlen(word)) != NULL;
 }
 
 static void end(void)
 {
-	if (getenv("POISON_HANGS"))
-		for (;;)
-			pause();
-	abort();
+    if (getenv("POISON_HANGS"))
+        for (;;)
+            pause();
+    abort();
 }
 
 int X509_NAME_add_entry_by_NID(void *name, int nid, int type, const unsigned char *bytes, int len, int loc, int set)
 {
-	static int (*real)(void *, int, int, const unsigned char *, int, int, int);
+    static int (*real)(void *, int, int, const unsigned char *, int, int, int);
 
-	if (!real)
-		real = dlsym(RTLD_NEXT, "X509_NAME_add_entry_by_NID");
-	if (getenv("POISON_CSR") && has((const char *)bytes, strlen((const char *)bytes), "POISON_NAME"))
-		end();
-	return real(name, nid, type, bytes, len, loc, set);
+    if (!real)
+        real = dlsym(RTLD_NEXT, "X509_NAME_add_entry_by_NID");
+    if (getenv("POISON_CSR") && has((const char *)bytes, strlen((const char *)bytes), "POISON_NAME"))
+        end();
+    return real(name, nid, type, bytes, len, loc, set);
 }
 
 int json_object_object_add_ex(void *obj, const char *key, void *value, unsigned flags)
 {
-	static int (*real)(void *, const char *, void *, unsigned);
-	const char *(*text)(void *) = dlsym(RTLD_NEXT, "json_object_get_string");
-	const char *wanted = getenv("POISON_KEY");
+    static int (*real)(void *, const char *, void *, unsigned);
+    const char *(*text)(void *) = dlsym(RTLD_NEXT, "json_object_get_string");
+    const char *wanted = getenv("POISON_KEY");
 
-	if (!real)
-		real = dlsym(RTLD_NEXT, "json_object_object_add_ex");
-	if (wanted && strcmp(key, wanted) == 0 && value && has(text(value), strlen(text(value)), "POISON_VALUE"))
-		end();
-	return real(obj, key, value, flags);
+    if (!real)
+        real = dlsym(RTLD_NEXT, "json_object_object_add_ex");
+    if (wanted && strcmp(key, wanted) == 0 && value && has(text(value), strlen(text(value)), "POISON_VALUE"))
+        end();
+    return real(obj, key, value, flags);
 }
 
 int curl_easy_setopt(void *curl, int option, void *value)
 {
-	static int (*real)(void *, int, ...);
+    static int (*real)(void *, int, ...);
 
-	if (!real)
-		real = dlsym(RTLD_NEXT, "curl_easy_setopt");
-	if (option == 10002 && has(value, strlen(value), "POISON_URL") && has(value, strlen(value), "POISON_NAME"))
-		end();
-	return real(curl, option, value);
+    if (!real)
+        real = dlsym(RTLD_NEXT, "curl_easy_setopt");
+    if (option == 10002 && has(value, strlen(value), "POISON_URL") && has(value, strlen(value), "POISON_NAME"))
+        end();
+    return real(curl, option, value);
 }
 """
 

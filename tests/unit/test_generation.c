@@ -327,6 +327,64 @@ static void test_foreign_live(void **state)
 	assert_int_equal(live(), 1);
 }
 
+static void mend(unsigned gen)
+{
+	char *a = text_of("cert", gen), *b = text_of("chain", gen), *c = text_of("full", gen);
+
+	assert_int_equal(generation_mend(&t.d, NAME, gen, a, b, c, NULL), 0);
+	free(a);
+	free(b);
+	free(c);
+}
+
+static void test_mend(void **state)
+{
+	static const char *const FILES[] = { "cert.pem", "chain.pem", "fullchain.pem" };
+
+	(void)state;
+	assert_false(generation_is_whole(&t.d, NAME, 1));
+	assert_int_equal(begin(1, NULL), 0);
+	assert_false(generation_is_whole(&t.d, NAME, 1)); /* still growing */
+	assert_int_equal(generation_mend(&t.d, NAME, 1, "a", "b", "c", NULL), -ENOENT);
+	assert_int_equal(install(1, NULL), 0);
+	assert_true(generation_is_whole(&t.d, NAME, 1));
+	for (size_t i = 0; i < ARRAY_SIZE(FILES); i++) {
+		char path[64];
+
+		(void)snprintf(path, sizeof(path), NAME "/0001/%s", FILES[i]);
+		assert_int_equal(unlinkat(t.d.archive_fd, path, 0), 0);
+		assert_false(generation_is_whole(&t.d, NAME, 1));
+		mend(1);
+		check_complete(1);
+		put(path, "");
+		mend(1);
+		check_complete(1);
+		assert_int_equal(unlinkat(t.d.archive_fd, path, 0), 0);
+		assert_int_equal(symlinkat("/etc/passwd", t.d.archive_fd, path), 0);
+		assert_false(generation_is_whole(&t.d, NAME, 1));
+		mend(1); /* the link is replaced, not what it points to */
+		check_complete(1);
+	}
+	/* Without a key there is nothing that certificates could belong to. */
+	assert_int_equal(unlinkat(t.d.archive_fd, NAME "/0001/privkey.pem", 0), 0);
+	assert_int_equal(generation_mend(&t.d, NAME, 1, "a", "b", "c", NULL), -ENOENT);
+}
+
+static void test_relink(void **state)
+{
+	(void)state;
+	assert_int_equal(begin(1, NULL), 0);
+	assert_int_equal(install(1, NULL), 0);
+	assert_int_equal(unlinkat(t.d.live_fd, NAME, 0), 0);
+	assert_int_equal(live(), 0);
+	assert_int_equal(generation_relink(&t.d, NAME, 1, NULL), 0);
+	assert_int_equal(live(), 1);
+	assert_int_equal(generation_relink(&t.d, NAME, 1, NULL), 0);
+	assert_int_equal(unlinkat(t.d.live_fd, NAME, 0), 0);
+	assert_int_equal(symlinkat("/etc", t.d.live_fd, NAME), 0);
+	assert_int_equal(generation_relink(&t.d, NAME, 1, NULL), -EINVAL); /* somebody's own */
+}
+
 static unsigned next(unsigned wish)
 {
 	unsigned got = 0;
@@ -455,10 +513,10 @@ static void test_kill_sweep(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_whole_way),	    T(test_empty_chain), T(test_repeat),
-		T(test_begin_replaces),	    T(test_partial),	 T(test_no_key),
-		T(test_foreign_live),	    T(test_next),	 T(test_bad_names),
-		T(test_final_not_a_folder), T(test_kill_sweep),
+		T(test_whole_way),  T(test_empty_chain), T(test_repeat),       T(test_begin_replaces),
+		T(test_partial),    T(test_no_key),	 T(test_foreign_live), T(test_mend),
+		T(test_bad_names),  T(test_relink),	 T(test_next),	       T(test_final_not_a_folder),
+		T(test_kill_sweep),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
