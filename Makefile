@@ -199,10 +199,12 @@ check-sim: $(SIM)
 	$(Q)$(SIM) --twice 1-3
 	$(Q)$(SIM) --seeds 1-$(SIM_SEEDS)
 	$(Q)sh tests/sim/run_defects.sh $(SIM_SEEDS)
-# As many seeds as wanted, from another place each time.
+# As many seeds as wanted, from another place each time; then many domains due at once, with the CA's real windows (half an hour).
 SOAK_SEEDS ?= 2000
-soak: $(SIM)
+SOAK_LOAD ?= 2000
+soak: $(SIM) all
 	$(Q)from=$${SOAK_FROM:-$$(date +%s)}; $(SIM) --seeds $$from-$$((from + $(SOAK_SEEDS) - 1)) --jobs $$(nproc)
+	$(Q)DVCERT_LOAD=$(SOAK_LOAD) DVCERT_BUILD=$(BUILD) $(PYTHON) -m pytest -q -s -p no:cacheprovider tests/e2e/test_load.py
 check-fuzz: $(FUZZ_BIN)
 	$(Q)set -e; for t in $(FUZZ_BIN); do $$t; done
 check-e2e: all
