@@ -82,6 +82,8 @@ class Stage:
         self.stock = []
         self.n_names = 0
         self.keep = False
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(128 + signal.SIGTERM))  # processes and mounts end too
         try:
             self.world.start_ca("--rate", "off", *ca_options)
             self.world.start_web()
@@ -94,6 +96,9 @@ class Stage:
         return self
 
     def __exit__(self, *_exc):
+        for d in list(self.world.daemons):
+            if d.alive():
+                d.kill9()
         self.world.close(keep=self.keep and not os.environ.get("DVCERT_TIDY"))
 
     # --- daemons ---

@@ -11,6 +11,7 @@ A line for each point that fails; what it left stays in the folder that the end 
 
 import argparse
 import concurrent.futures
+import contextlib
 import random
 import sys
 import time
@@ -87,8 +88,9 @@ def run(args, out=print):
     with Stage() as stage:
         chosen = choose(args, stage, rnd)
         ready = time.monotonic()
-        with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
+        with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool, contextlib.ExitStack() as stack:
             under_way = {pool.submit(run_one, stage, p): p for p in chosen}
+            stack.callback(pool.shutdown, wait=False, cancel_futures=True)
             for done in concurrent.futures.as_completed(under_way):
                 try:
                     counts[done.result()] += 1
