@@ -193,7 +193,7 @@ check-model: $(MODEL_BIN)
 	$(Q)set -e; for t in $(MODEL_BIN); do $$t; done
 	$(Q)sh tests/model/run_defects.sh
 # A fixed number of seeds, whatever the machine; first what once showed a mistake, last the mistakes that are planted.
-SIM_SEEDS ?= 200
+SIM_SEEDS ?= 150
 check-sim: $(SIM)
 	$(Q)$(SIM) --replay $(sort $(wildcard tests/sim/seeds/*))
 	$(Q)$(SIM) --twice 1-3
