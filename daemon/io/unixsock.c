@@ -18,11 +18,12 @@
 #include <sys/un.h>
 #include <uv.h>
 
-#define CLIENTS_MAX 64U
+#define CLIENTS_MAX 128U
 #define LINE_CAP    (64UL * 1024)
 #define WAITING_MAX (16UL * 1024 * 1024)
 #define IDLE_MS	    30000
-#define BACKLOG	    64
+#define BACKLOG                                                                                              \
+	32 /* well below CLIENTS_MAX: who is taken in must be heard before so many others are taken in */
 
 struct unixsock_client {
 	uv_pipe_t pipe;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A line server on a unix socket: one line in, any number of lines out, per client. Bounded: 64 clients,
+/* A line server on a unix socket: one line in, any number of lines out, per client. Bounded: 128 clients,
  * 64 KiB a line, idle clients are dropped after 30 s unless a request of theirs is open, and a client that does not
- * read is dropped when more than 16 MiB wait for it. Who comes when there are 64 takes the place of the one that has been there
+ * read is dropped when more than 16 MiB wait for it. Who comes when there are 128 takes the place of the one that has been there
  * longest without a request: clients that hang cannot keep others out. */
 #pragma once
 

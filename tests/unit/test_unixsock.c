@@ -357,7 +357,7 @@ static void test_free_inside_a_callback(_unused_ void **state)
 /* Clients that hang do not keep others out: the oldest without a request goes. */
 static void test_client_limit(_unused_ void **state)
 {
-	int fds[64];
+	int fds[128];
 	_cleanup_close_ int fd = -1;
 	_cleanup_close_ int again = -1;
 
@@ -389,7 +389,7 @@ static void test_client_limit(_unused_ void **state)
 /* ... but when all of them wait for an answer, there is no room. */
 static void test_client_limit_of_requests(_unused_ void **state)
 {
-	int fds[64];
+	int fds[128];
 	_cleanup_close_ int fd = -1;
 	_cleanup_close_ int again = -1;
 
