@@ -170,6 +170,7 @@ check: deps
 	$(Q)$(MAKE) --no-print-directory -j4 SAN=1 check-unit check-fuzz
 	$(Q)$(MAKE) --no-print-directory check-model
 	$(Q)$(MAKE) --no-print-directory check-sim
+	$(Q)$(MAKE) --no-print-directory check-crash
 	$(Q)$(MAKE) --no-print-directory check-e2e
 	@echo "make check: everything passed"
 

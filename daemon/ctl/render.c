@@ -196,6 +196,23 @@ static void add_counts(struct strbuf *sb, const struct row *rows, size_t n_rows)
 	strbuf_addc(sb, '\n');
 }
 
+/* What concerns all domains: the disk, the machine. */
+static void add_daemon_warnings(struct strbuf *sb, const struct json *answer)
+{
+	const struct json *daemon = NULL, *list;
+
+	if (json_get_obj(answer, "daemon", &daemon) != 1)
+		return;
+	list = render_list_of(daemon, "warnings");
+	for (size_t i = 0; i < json_arr_len(list); i++) {
+		const char *text = json_str(json_arr_at(list, i));
+
+		strbuf_adds(sb, "warning: ");
+		render_escaped(sb, text ? text : "");
+		strbuf_addc(sb, '\n');
+	}
+}
+
 void render_status(const struct json *answer, const struct render_options *o, struct strbuf *sb)
 {
 	const struct json *domains = render_list_of(answer, "domains");
@@ -219,6 +236,7 @@ void render_status(const struct json *answer, const struct render_options *o, st
 		add_line(sb, cells, width, o->colour ? state_colour(rows[i].state) : "", o->columns);
 	}
 	add_counts(sb, rows, n_rows);
+	add_daemon_warnings(sb, answer);
 	for (size_t i = 0; i < n_rows; i++)
 		row_done(&rows[i]);
 }

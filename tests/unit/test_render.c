@@ -86,6 +86,8 @@ static void test_status_of_nothing(void **state)
 	(void)state;
 	renders(render_status, "{\"ok\":true,\"domains\":[]}", "0 domains\n");
 	renders(render_status, "{\"ok\":true}", "0 domains\n");
+	renders(render_status, "{\"daemon\":{\"warnings\":[\"another\\nmachine\",7]},\"domains\":[]}",
+		"0 domains\nwarning: another\\nmachine\nwarning: \n");
 }
 
 static void test_status_survives_strange_answers(void **state)
