@@ -87,7 +87,7 @@ static void test_status_of_nothing(void **state)
 	renders(render_status, "{\"ok\":true,\"domains\":[]}", "0 domains\n");
 	renders(render_status, "{\"ok\":true}", "0 domains\n");
 	renders(render_status, "{\"daemon\":{\"warnings\":[\"another\\nmachine\",7]},\"domains\":[]}",
-		"0 domains\nwarning: another\\nmachine\nwarning: \n");
+		"0 domains\nwarning: another\\x0amachine\nwarning: \n");
 }
 
 static void test_status_survives_strange_answers(void **state)
