@@ -68,6 +68,10 @@ class Namespace:
         # The mount follows a symlink, and needs something to cover.
         if not os.path.exists(RESOLV_CONF):
             raise Unable(f"{RESOLV_CONF} is missing here, so nothing can be put in its place")
+        # The way back leads to the root of the mount namespace, which is not ours in a plain chroot.
+        mounts = pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
+        if not any(line.split()[4] == "/" for line in mounts):
+            raise Unable("/ is no mount point: this is a chroot")
         self.cwd = os.getcwd()
         self.before = {kind: os.open(f"/proc/thread-self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in self.KINDS}
         try:
