@@ -121,22 +121,7 @@ const char VERBS_FROZEN[] = "its state file cannot be used, see `dvcertctl show`
 
 int verbs_code_of(const struct outcome *o)
 {
-	switch (o->fault) {
-	case FAULT_UNSENT:
-	case FAULT_UNCLEAR:
-	case FAULT_THROTTLED:
-	case FAULT_BUSY:
-	case FAULT_LOCAL: return EX_TEMPFAIL;
-	case FAULT_NONE:
-	case FAULT_REFUSED:
-	case FAULT_DUPLICATE:
-	case FAULT_AUTH:
-	case FAULT_CONFIG:
-	case FAULT_NOT_FOUND:
-	case FAULT_BAD_CERT:
-	case FAULT_NR: break;
-	}
-	return EXIT_FAILURE;
+	return fault_may_pass(o->fault) ? EX_TEMPFAIL : EXIT_FAILURE;
 }
 
 bool verbs_know_names(struct app *a, struct control_request *rq)

@@ -15,6 +15,15 @@ static void deploy_set_error(struct record_deploy *d, const struct outcome *o)
 	d->message = o ? xstrdup(o->message) : NULL;
 }
 
+/* Nothing that was done or that failed so far counts. */
+static void deploy_begin_anew(struct record_deploy *d)
+{
+	d->state = DEPLOY_TODO;
+	d->attempts = 0;
+	d->next_at = 0;
+	deploy_set_error(d, NULL);
+}
+
 static void deploy_done(struct record_deploy *d)
 {
 	free(d->target);
@@ -53,11 +62,8 @@ bool duty_plan(struct record *rec, const struct cfg_domain *spec, bool redo)
 
 		changed = changed || !same_place;
 		if (rec->cert.generation != 0 && (redo || d.generation != rec->cert.generation)) {
-			d.state = DEPLOY_TODO;
+			deploy_begin_anew(&d);
 			d.generation = rec->cert.generation;
-			d.attempts = 0;
-			d.next_at = 0;
-			deploy_set_error(&d, NULL);
 			changed = true;
 		}
 		list[i] = d;
@@ -73,14 +79,9 @@ bool duty_plan(struct record *rec, const struct cfg_domain *spec, bool redo)
 bool duty_redo(struct record *rec, const char *target)
 {
 	for (uint32_t i = 0; i < rec->n_deploys; i++) {
-		struct record_deploy *d = &rec->deploys[i];
-
-		if (strcmp(d->target, target) != 0)
+		if (strcmp(rec->deploys[i].target, target) != 0)
 			continue;
-		d->state = DEPLOY_TODO;
-		d->attempts = 0;
-		d->next_at = 0;
-		deploy_set_error(d, NULL);
+		deploy_begin_anew(&rec->deploys[i]);
 		return true;
 	}
 	return false;

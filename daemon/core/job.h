@@ -158,6 +158,9 @@ bool job_may_yield(const struct record *rec);
 /* The names of an order as the record keeps them: blank separated, common name first. Caller frees. */
 char *job_names(const struct cfg_domain *spec);
 
+/* Replaces an owned string of a record; src may be NULL. */
+void job_set_str(char **dst, const char *src);
+
 /* Adds a report; used by core/duty.c as well. */
 void job_report(struct job_update *u, enum report_kind kind, const char *fmt, ...) _printf_(3, 4);
 

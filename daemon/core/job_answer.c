@@ -61,21 +61,11 @@ static void on_early(struct job_ctx *c)
 	struct record_job *j = c->job;
 
 	if (c->ev->kind == EV_FAULT) {
-		switch (c->ev->outcome->fault) {
-		case FAULT_UNSENT:
-		case FAULT_UNCLEAR:
-		case FAULT_THROTTLED:
-		case FAULT_LOCAL:
-		case FAULT_BUSY: job_retry(c, c->ev->outcome); return;
-		case FAULT_REFUSED:
-		case FAULT_DUPLICATE:
-		case FAULT_AUTH:
-		case FAULT_CONFIG:
-		case FAULT_NOT_FOUND:
-		case FAULT_BAD_CERT:
-		case FAULT_NONE:
-		case FAULT_NR: no_early_proof(c); return;
-		}
+		if (fault_may_pass(c->ev->outcome->fault))
+			job_retry(c, c->ev->outcome);
+		else
+			no_early_proof(c);
+		return;
 	}
 	job_set_str(&j->dcv_token, c->ev->dcv_token);
 	j->dcv_token_expires_at = c->env->now + EARLY_LIFE;

@@ -38,9 +38,6 @@ bool job_end_if_canceled(struct job_ctx *c);
 /* tempo * 2^attempt with cap and jitter. */
 int64_t job_pause(const struct job_ctx *c, unsigned attempt, int64_t cap);
 
-/* Replaces an owned string; src may be NULL. */
-void job_set_str(char **dst, const char *src);
-
 /* The answer to an operation (EV_DONE, EV_FAULT). c->job is not NULL. */
 void job_answer(struct job_ctx *c);
 

@@ -29,6 +29,26 @@ const char *fault_name(enum fault f)
 	return "unknown";
 }
 
+bool fault_may_pass(enum fault f)
+{
+	switch (f) {
+	case FAULT_UNSENT:
+	case FAULT_UNCLEAR:
+	case FAULT_THROTTLED:
+	case FAULT_LOCAL:
+	case FAULT_BUSY: return true;
+	case FAULT_NONE:
+	case FAULT_REFUSED:
+	case FAULT_DUPLICATE:
+	case FAULT_AUTH:
+	case FAULT_CONFIG:
+	case FAULT_NOT_FOUND:
+	case FAULT_BAD_CERT:
+	case FAULT_NR: break;
+	}
+	return false;
+}
+
 struct outcome *outcome_set(struct outcome *o, enum fault f, const char *code, const char *fmt, ...)
 {
 	char raw[OUTCOME_MESSAGE_MAX] = "";

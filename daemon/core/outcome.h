@@ -40,6 +40,10 @@ struct outcome {
 		.fault = FAULT_NONE                                                                          \
 	}
 
+/* May it pass by itself, with nobody doing anything? Not for NONE. What a phase makes of that is its own business: a post that
+ * is UNCLEAR is not simply repeated. */
+bool fault_may_pass(enum fault f);
+
 /* Fills an outcome; returns it, for chaining. */
 struct outcome *outcome_set(struct outcome *o, enum fault f, const char *code, const char *fmt, ...)
 	_printf_(4, 5);

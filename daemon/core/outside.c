@@ -12,14 +12,6 @@
 /* A revocation that the CA does not show for this long (an approval was denied, perhaps) is given up, so that another may be asked for. */
 #define LOOK_LIFE (30 * INT64_C(86400))
 
-static void set_str(char **dst, const char *src)
-{
-	char *copy = src && src[0] ? xstrdup(src) : NULL;
-
-	free(*dst);
-	*dst = copy;
-}
-
 static void hold(struct record *rec, const struct job_env *env, const char *code, const char *message,
 		 struct job_update *u)
 {
@@ -51,14 +43,14 @@ static void is_revoked(struct record *rec, const struct job_env *env, int64_t at
 	if (c->revoked_at != 0) {
 		/* The reason may be heard later than the fact, and decides about the key. */
 		if (reason && reason[0] && !c->revoked_for) {
-			set_str(&c->revoked_for, reason);
+			job_set_str(&c->revoked_for, reason);
 			u->persist = true;
 			needs_new_key(rec);
 		}
 		return;
 	}
 	c->revoked_at = at ? at : env->now;
-	set_str(&c->revoked_for, reason);
+	job_set_str(&c->revoked_for, reason && reason[0] ? reason : NULL);
 	u->persist = true;
 	needs_new_key(rec);
 	job_report(u, REPORT_REVOKED, "certificate %lld is revoked at the CA%s%s",
@@ -206,7 +198,7 @@ static void is_done(struct record *rec, const struct job_env *env, struct job_up
 	    (v->certificate_id == 0 || v->certificate_id == c->certificate_id)) {
 		c->revoked_at = c->revoked_at ? c->revoked_at : env->now;
 		if (v->reason)
-			set_str(&c->revoked_for, v->reason);
+			job_set_str(&c->revoked_for, v->reason[0] ? v->reason : NULL);
 		c->replaces_revoked = false;
 	}
 	if (v->certificate_id == 0 && v->order_id == c->order_id) {

@@ -19,6 +19,18 @@ static void test_names_are_distinct(_unused_ void **state)
 	assert_string_equal(fault_name(FAULT_BAD_CERT), "bad_cert");
 }
 
+static void test_what_may_pass(_unused_ void **state)
+{
+	static const bool PASSES[FAULT_NR] = { [FAULT_UNSENT] = true,
+					       [FAULT_UNCLEAR] = true,
+					       [FAULT_THROTTLED] = true,
+					       [FAULT_LOCAL] = true,
+					       [FAULT_BUSY] = true };
+
+	for (int f = 0; f < FAULT_NR; f++)
+		assert_int_equal(fault_may_pass((enum fault)f), PASSES[f]);
+}
+
 static void test_set_fills_and_returns(_unused_ void **state)
 {
 	struct outcome o = OUTCOME_OK;
@@ -60,9 +72,8 @@ static void test_text_is_cut(_unused_ void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_names_are_distinct),
-		cmocka_unit_test(test_set_fills_and_returns),
-		cmocka_unit_test(test_text_is_one_line),
+		cmocka_unit_test(test_names_are_distinct),    cmocka_unit_test(test_what_may_pass),
+		cmocka_unit_test(test_set_fills_and_returns), cmocka_unit_test(test_text_is_one_line),
 		cmocka_unit_test(test_text_is_cut),
 	};
 
