@@ -48,6 +48,15 @@ char *words_join(const struct words *w)
 	return text;
 }
 
+bool words_contain(const struct words *w, const char *word)
+{
+	for (size_t i = 0; i < w->n; i++) {
+		if (strcmp(w->list[i], word) == 0)
+			return true;
+	}
+	return false;
+}
+
 bool words_has(const char *text, const char *word)
 {
 	size_t len = strlen(word);

@@ -8,7 +8,6 @@
 char *proof_names(const char *names, const char *label)
 {
 	_cleanup_words_ struct words in = WORDS_INIT, out = WORDS_INIT;
-	_cleanup_free_ char *so_far = xstrdup("");
 
 	words_split(names, &in);
 	for (size_t i = 0; i < in.n; i++) {
@@ -16,13 +15,10 @@ char *proof_names(const char *names, const char *label)
 		_cleanup_free_ char *name =
 			strcmp(label, "@") == 0 ? xstrdup(host) : xasprintf("%s.%s", label, host);
 
-		if (words_has(so_far, name))
-			continue;
-		words_add(&out, name);
-		free(so_far);
-		so_far = words_join(&out);
+		if (!words_contain(&out, name))
+			words_add(&out, name);
 	}
-	return TAKE_PTR(so_far);
+	return words_join(&out);
 }
 
 /* Where withdrawing fails for months, a record must not grow until it cannot be read any more. */

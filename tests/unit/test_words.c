@@ -70,7 +70,11 @@ static void test_has(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(ROWS); i++) {
-		if (words_has(ROWS[i].text, ROWS[i].word) != ROWS[i].has)
+		_cleanup_words_ struct words w = WORDS_INIT;
+
+		words_split(ROWS[i].text, &w);
+		if (words_has(ROWS[i].text, ROWS[i].word) != ROWS[i].has ||
+		    words_contain(&w, ROWS[i].word) != ROWS[i].has)
 			fail_msg("%s in \"%s\"", ROWS[i].word, ROWS[i].text ? ROWS[i].text : "(none)");
 	}
 }
