@@ -231,6 +231,8 @@ void runner_tick(struct app *a);
 /* Fills the environment of a step, and what a decision looks at. */
 void runner_env(const struct domain *d, struct job_env *env);
 void runner_view(const struct domain *d, struct view *ret);
+/* Who goes first where only some can: the certificate that expires first. One that is still missing counts as if it had a week. */
+int64_t runner_urgency(const struct domain *d);
 /* Begins an issuance; nothing when one is under way. */
 void runner_begin(struct domain *d, enum want want, bool new_key);
 struct flight *runner_flight(struct domain *d);

@@ -307,11 +307,6 @@ static void got_key(const struct outcome *outcome, const struct secret *key, voi
 
 /* --- requests --- */
 
-static int64_t priority_of(const struct domain *d)
-{
-	return d->rec->cert.generation ? d->rec->cert.not_after : clock_now() + 7 * 86400;
-}
-
 /* A certificate must not outlive its plan; where the plan is shorter than what may be asked for, nothing is asked for, and the CA
  * gives what is left. */
 static int64_t days_to_ask(const struct domain *d)
@@ -348,11 +343,12 @@ static void start_submit(struct operation *o)
 	order.names = (const char *const *)names.list;
 	order.n_names = names.n;
 	if (j->kind == JOB_REISSUE) {
-		cc_order_reissue(d->app->cc, j->of_order_id, &order, priority_of(d), answered, o, &o->call);
+		cc_order_reissue(d->app->cc, j->of_order_id, &order, runner_urgency(d), answered, o,
+				 &o->call);
 		return;
 	}
 	order.renewal_of_order_id = j->of_order_id;
-	cc_order_submit(d->app->cc, &order, priority_of(d), answered, o, &o->call);
+	cc_order_submit(d->app->cc, &order, runner_urgency(d), answered, o, &o->call);
 }
 
 static void start_find(struct operation *o)
@@ -361,9 +357,9 @@ static void start_find(struct operation *o)
 	const struct record_job *j = d->rec->job;
 
 	if (j->kind == JOB_REISSUE)
-		cc_order_info(d->app->cc, j->of_order_id, priority_of(d), answered, o, &o->call);
+		cc_order_info(d->app->cc, j->of_order_id, runner_urgency(d), answered, o, &o->call);
 	else
-		cc_order_find(d->app->cc, j->reference, priority_of(d), answered, o, &o->call);
+		cc_order_find(d->app->cc, j->reference, runner_urgency(d), answered, o, &o->call);
 }
 
 /* What came with the answer to the order needs no request. */
@@ -375,7 +371,8 @@ static void start_download(struct operation *o)
 	if (pem)
 		local_check(o, pem, strlen(pem));
 	else
-		cc_download(d->app->cc, d->rec->job->certificate_id, priority_of(d), answered, o, &o->call);
+		cc_download(d->app->cc, d->rec->job->certificate_id, runner_urgency(d), answered, o,
+			    &o->call);
 }
 
 void operation_start(struct domain *d, enum job_op op)
@@ -383,7 +380,7 @@ void operation_start(struct domain *d, enum job_op op)
 	struct operation *o = xmalloc(sizeof(*o));
 	struct cc *cc = d->app->cc;
 	const struct record_job *j = d->rec->job;
-	int64_t prio = priority_of(d);
+	int64_t prio = runner_urgency(d);
 
 	assert(!runner_flight(d)->operation);
 	o->domain = d;

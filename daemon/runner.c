@@ -454,16 +454,19 @@ void runner_event(struct domain *d, const struct job_event *ev)
 
 /* --- the agenda --- */
 
+int64_t runner_urgency(const struct domain *d)
+{
+	return d->rec->cert.generation ? d->rec->cert.not_after : clock_now() + 7 * 86400;
+}
+
 static void start_or_queue(struct domain *d, const struct decision *dec)
 {
 	struct app *a = d->app;
-	int64_t urgency = d->rec->cert.generation ? d->rec->cert.not_after : clock_now() + 7 * 86400;
-
 	if (a->n_running < RUNNING_MAX) {
 		runner_begin(d, dec->want, dec->new_key);
 		return;
 	}
-	agenda_set(&a->ready, &d->ready, urgency);
+	agenda_set(&a->ready, &d->ready, runner_urgency(d));
 	runner_set_due(d);
 }
 
