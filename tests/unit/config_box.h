@@ -103,6 +103,18 @@ static inline _unused_ void load_bad(const char *text, size_t len, const char *w
 	config_report_done(&report);
 }
 
+/* A file, and all that is wrong with it. */
+struct row {
+	const char *text;
+	const char *wanted;
+};
+
+static inline _unused_ void check_rows(const struct row *rows, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		load_bad(rows[i].text, strlen(rows[i].text), rows[i].wanted);
+}
+
 /* True when some line of the report holds all of part. */
 static inline _unused_ bool report_has(const struct config_report *report, const char *part)
 {

@@ -18,17 +18,6 @@
 /* Lines 1 and 2; domains begin on line 4. */
 #define HEAD CC "defaults: {dcv: {webroot: /srv/www}}\ndomains:\n"
 
-struct row {
-	const char *text;
-	const char *wanted;
-};
-
-static void check_rows(const struct row *rows, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		load_bad(rows[i].text, strlen(rows[i].text), rows[i].wanted);
-}
-
 static void test_top(void **state)
 {
 	static const struct row rows[] = {

@@ -21,17 +21,6 @@
 #define DCV(d) CC "domains:\n  - name: a.jp\n    dcv: {" d "}\n"
 #define AT     "t.yaml:5:"
 
-struct row {
-	const char *text;
-	const char *wanted;
-};
-
-static void check_rows(const struct row *rows, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		load_bad(rows[i].text, strlen(rows[i].text), rows[i].wanted);
-}
-
 static void test_method_names(void **state)
 {
 	(void)state;

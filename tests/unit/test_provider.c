@@ -22,17 +22,6 @@
 #define P(p) CC "dns_providers:\n  p: {" p "}\n"
 #define AT   "t.yaml:3:"
 
-struct row {
-	const char *text;
-	const char *wanted;
-};
-
-static void check_rows(const struct row *rows, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		load_bad(rows[i].text, strlen(rows[i].text), rows[i].wanted);
-}
-
 static void test_none(void **state)
 {
 	static const char *const texts[] = { CC, CC "dns_providers:\n", CC "dns_providers: {}\n" };
