@@ -23,6 +23,7 @@ void words_done(struct words *w);
 /* All words with one blank between them; the caller frees. */
 char *words_join(const struct words *w);
 
+/* Is this word one of them? */
 bool words_contain(const struct words *w, const char *word);
 /* Is this word in the text (which may be NULL)? */
 bool words_has(const char *text, const char *word);
