@@ -101,6 +101,7 @@ bool config_needs_restart(const struct config *old, const struct config *now, ch
 	add_when_other(&sb, old->state_dir, now->state_dir, "state_dir");
 	add_when_other(&sb, old->control_socket, now->control_socket, "control_socket");
 	add_when_other(&sb, old->responder_listen, now->responder_listen, "responder.listen");
+	add_when_other(&sb, old->metrics.listen, now->metrics.listen, "metrics.listen");
 	needed = sb.len > 0;
 	if (names_len > 0)
 		(void)snprintf(names, names_len, "%s", strbuf_str(&sb));

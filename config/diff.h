@@ -20,5 +20,5 @@ bool config_same_deploy(const struct cfg_deploy *a, const struct cfg_deploy *b);
 bool config_same_provider(const struct cfg_dns_provider *a, const struct cfg_dns_provider *b);
 
 /* True when something outside `domains` differs that needs a restart to take effect (state_dir,
- * control_socket, responder.listen); names holds them, comma separated. */
+ * control_socket, responder.listen, metrics.listen); names holds them, comma separated. */
 bool config_needs_restart(const struct config *old, const struct config *now, char *names, size_t names_len);

@@ -132,6 +132,18 @@ struct cfg_preflight {
 	const char *dns_addr; /* CFG_LOOK_AT */
 };
 
+/* How the daemon shows itself to a monitoring system. */
+struct cfg_metrics {
+	const char *listen;   /* NULL: no server; "127.0.0.1:9402", "[::1]:9402" or "unix:/path" */
+	const char *textfile; /* NULL: none; absolute */
+};
+
+/* A program that is told what a person should know. */
+struct cfg_notify {
+	const char *const *command; /* NULL: none; NULL-terminated, the program is absolute */
+	int64_t timeout;	    /* seconds */
+};
+
 enum cfg_log_format { CFG_LOG_AUTO, CFG_LOG_TEXT, CFG_LOG_JSON, CFG_LOG_JOURNAL };
 
 struct config {
@@ -144,6 +156,8 @@ struct config {
 	struct cfg_scutum scutum;
 	const char *proxy; /* NULL: none; "http://host:port" */
 	struct cfg_preflight preflight;
+	struct cfg_metrics metrics;
+	struct cfg_notify notify;
 	const char *responder_listen;		  /* NULL: no responder; "127.0.0.1:8402" */
 	const struct cfg_dns_provider *providers; /* sorted by name (strcmp) */
 	size_t n_providers;

@@ -59,6 +59,8 @@ extern const struct opt_table table_domain;		/* struct raw_domain */
 extern const struct opt_table table_rate;		/* struct raw_rate */
 extern const struct opt_table table_target;		/* struct raw_target */
 extern const struct opt_table table_provider;		/* struct raw_provider */
+extern const struct opt_table table_metrics;		/* struct cfg_metrics */
+extern const struct opt_table table_notify;		/* struct cfg_notify */
 
 struct raw_rate {
 	int64_t requests;
@@ -101,6 +103,10 @@ void read_command(struct reader *r, const struct opt_row *row, const struct yaml
 		  const struct opt_path *path, void *field);
 void check_provider(struct reader *r, const struct yaml_item *map, const struct opt_path *path,
 		    const void *target);
+
+/* tables_ops.c. */
+void check_metrics(struct reader *r, const struct yaml_item *map, const struct opt_path *path,
+		   const void *target);
 
 /* custom.c: values that need more than a grammar. */
 void read_rates(struct reader *r, const struct opt_row *row, const struct yaml_item *item,

@@ -29,6 +29,10 @@ int value_label(const char *in, char **ret, struct err *reterr) _must_check_;
 int value_path(const char *in, char **ret, struct err *reterr) _must_check_;
 /* The same, short enough for a Unix socket (107 bytes, unix(7)). */
 int value_socket_path(const char *in, char **ret, struct err *reterr) _must_check_;
+/* ADDR:PORT with a loopback address, or unix:PATH. */
+int value_local_listen(const char *in, char **ret, struct err *reterr) _must_check_;
+/* A path that ends in .prom. */
+int value_textfile(const char *in, char **ret, struct err *reterr) _must_check_;
 /* [A-Za-z0-9_-]{1,64}: CertCentral's own words. */
 int value_word(const char *in, char **ret, struct err *reterr) _must_check_;
 /* Host names: see name_normalize(). */

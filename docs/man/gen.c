@@ -79,6 +79,8 @@ static const char *kind_of_text(const struct opt_row *row)
 		{ value_proxy, "URL" },
 		{ value_addr_port, "ADDR:PORT" },
 		{ value_server, "ADDR|ADDR:PORT" },
+		{ value_local_listen, "ADDR:PORT|unix:PATH" },
+		{ value_textfile, "path" },
 		{ value_zone, "name" },
 		{ value_label, "_dnsauth|@" },
 		{ value_path, "path" },
