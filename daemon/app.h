@@ -33,6 +33,7 @@
 #include "daemon/core/job.h"
 #include "daemon/core/outside.h"
 #include "daemon/core/record.h"
+#include "daemon/core/turns.h"
 #include "daemon/dcv/dnslook.h"
 #include "daemon/dcv/preflight.h"
 #include "daemon/dcv/records.h"
@@ -66,8 +67,6 @@ struct duty_run;  /* a duty under way: duties.c */
 struct revoking;  /* the same: revoking.c */
 struct watching;  /* the same: watching.c */
 struct authkeys;  /* authkey.c */
-struct webroot_lock;
-struct lock_waiter;
 
 STAILQ_HEAD(history_list, history_line);
 
@@ -110,9 +109,9 @@ struct domain {
 	const struct cfg_domain *spec;
 	struct record *rec;
 	struct flight *flight;
-	struct served *served;	    /* NULL: nothing */
-	struct webroot_lock *holds; /* NULL: no lock */
-	struct lock_waiter *waits;  /* NULL: not in a queue */
+	struct served *served; /* NULL: nothing */
+	struct turn turn;      /* in its webroot: locks.c */
+	void (*turn_comes)(struct domain *d);
 	int64_t save_retry_at;
 	int64_t watch_at;	/* when to ask whether the certificate was revoked; 0: not planned yet */
 	int64_t watch_order_at; /* ask order info as well: status-changes named the order; 0: no need */
@@ -180,7 +179,7 @@ struct app {
 	bool status_is_due;
 	struct domain_list leaving; /* removed from the YAML, an answer is still awaited */
 	struct poller poller;
-	struct webroot_lock *locks; /* uthash by webroot; locks.c */
+	struct turns turns; /* in webroots; locks.c */
 	unsigned counts[STATE_NR];
 	unsigned n_pending;   /* orders that the CA works on */
 	unsigned n_installed; /* domains with a certificate */
@@ -307,10 +306,6 @@ bool lock_take(struct domain *d, const char *webroot, void (*granted)(struct dom
 void lock_leave_queue(struct domain *d);
 /* Lets the lock go (and leaves the queue); the next in line is served. Nothing when d holds none. */
 void lock_release(struct domain *d);
-/* Does anybody wait for the lock that d holds? */
-bool lock_is_wanted(const struct domain *d);
-/* Does d hold the lock of this webroot? */
-bool lock_is_for(const struct domain *d, const char *webroot);
 /* Who holds the lock that d is queued for, or NULL. */
 struct domain *lock_owner(const struct domain *d);
 

@@ -57,7 +57,7 @@ void places_yield(struct domain *d)
 	struct job_update u;
 	struct job_env env;
 
-	if (!lock_is_wanted(d) || !job_may_yield(d->rec))
+	if (!turn_should_yield(&d->turn, d->rec))
 		return;
 	runner_env(d, &env);
 	job_step(d->rec, &env, &(struct job_event){ .kind = EV_YIELD }, &u);
@@ -67,14 +67,10 @@ void places_yield(struct domain *d)
 
 void places_free(struct domain *d)
 {
-	if (!d->holds || (d->flight && (operation_kind(d->flight->operation) == OP_PUBLISH ||
-					d->flight->start_next == OP_PUBLISH)))
-		return;
-	for (uint32_t i = 0; i < d->rec->n_proofs; i++) {
-		const struct record_proof *p = &d->rec->proofs[i];
+	const struct flight *f = d->flight;
 
-		if (p->place == PROOF_WEBROOT && lock_is_for(d, p->where))
-			return;
-	}
-	lock_release(d);
+	if (f && (operation_kind(f->operation) == OP_PUBLISH || f->start_next == OP_PUBLISH))
+		return;
+	if (turn_is_done(&d->turn, d->rec))
+		lock_release(d);
 }

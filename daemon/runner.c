@@ -282,8 +282,7 @@ static void refresh(struct domain *d)
 	bool changed = !d->counted || before != state;
 
 	recount(d, state, job_is_pending_at_ca(d->rec), live && j->next_at == 0,
-		live && j->is_paid &&
-			(j->phase == PHASE_PREPARE || (j->phase == PHASE_SUBMIT && j->submitted_at == 0)));
+		budget_is_claimed_by(d->rec));
 	poller_sync(d->app);
 	if (changed) {
 		verbs_state_changed(d->app, d);

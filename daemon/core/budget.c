@@ -75,6 +75,14 @@ uint32_t budget_spent(struct budget *b, int64_t now)
 	return (uint32_t)b->n;
 }
 
+bool budget_is_claimed_by(const struct record *rec)
+{
+	const struct record_job *j = rec->job;
+
+	return j && !rec->held && j->is_paid &&
+	       (j->phase == PHASE_PREPARE || (j->phase == PHASE_SUBMIT && j->submitted_at == 0));
+}
+
 int64_t budget_next_at(struct budget *b, int64_t now, uint32_t reserved)
 {
 	uint64_t used = (uint64_t)budget_spent(b, now) + reserved;

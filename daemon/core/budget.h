@@ -3,7 +3,7 @@
  * the paid_at of the records, so it survives restarts. Pure. */
 #pragma once
 
-#include "common/base.h"
+#include "daemon/core/record.h"
 
 #define BUDGET_SPAN 86400
 
@@ -22,6 +22,9 @@ void budget_refund(struct budget *b, int64_t at);
 
 /* The earliest time at which another post may be made (now, when it may be at once) if `reserved` others have a prior claim. */
 int64_t budget_next_at(struct budget *b, int64_t now, uint32_t reserved);
+
+/* Has this domain a claim on a place in the day's orders: will its job post one that costs money? */
+bool budget_is_claimed_by(const struct record *rec);
 
 /* Posts in the 24 hours before now. */
 uint32_t budget_spent(struct budget *b, int64_t now);

@@ -2,6 +2,8 @@
 /* At most N paid posts in any 24 hours, with a list counted by hand as the judge. */
 #include "daemon/core/budget.h"
 
+#include "common/mem.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -50,6 +52,34 @@ static void test_prior_claims(void **state)
 	assert_int_equal(budget_next_at(b, T0, 2), T0 - 400 + BUDGET_SPAN + 1);
 	assert_int_equal(budget_next_at(b, T0, 3), T0 + BUDGET_SPAN);
 	assert_int_equal(budget_next_at(b, T0, UINT32_MAX), T0 + BUDGET_SPAN);
+}
+
+/* From the wish until the post, unless it is free, or waits for a person. */
+static void test_who_has_a_claim(void **state)
+{
+	_cleanup_(record_freep) struct record *r = record_new("a.example");
+
+	(void)state;
+	assert_false(budget_is_claimed_by(r));
+	r->job = xmalloc(sizeof(*r->job));
+	r->job->is_paid = true;
+	r->job->phase = PHASE_PREPARE;
+	assert_true(budget_is_claimed_by(r));
+	r->job->phase = PHASE_SUBMIT;
+	assert_true(budget_is_claimed_by(r));
+	r->job->next_at = T0; /* waits for its turn in the day's orders, or repeats a post that was not taken */
+	assert_true(budget_is_claimed_by(r));
+	r->held = true;
+	assert_false(budget_is_claimed_by(r));
+	r->held = false;
+	r->job->submitted_at = T0;
+	assert_false(budget_is_claimed_by(r)); /* spent by then */
+	r->job->phase = PHASE_PUBLISH;
+	assert_false(budget_is_claimed_by(r));
+	r->job->phase = PHASE_PREPARE;
+	r->job->submitted_at = 0;
+	r->job->is_paid = false;
+	assert_false(budget_is_claimed_by(r));
 }
 
 static void test_refund(void **state)
@@ -161,6 +191,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_room_and_no_room),
 		cmocka_unit_test(test_prior_claims),
+		cmocka_unit_test(test_who_has_a_claim),
 		cmocka_unit_test(test_refund),
 		cmocka_unit_test(test_other_maximum),
 		cmocka_unit_test(test_unsorted_posts),
