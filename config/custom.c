@@ -8,9 +8,9 @@
 
 #include <string.h>
 
-#define CA_FILE_MAX (4u << 20)
-#define TARGETS_MAX 32
-#define EMAILS_MAX  16
+#define CA_FILE_MAX	  (4u << 20)
+#define EMAILS_MAX	  16
+#define COMMAND_WORDS_MAX 32
 
 void read_rates(struct reader *r, const struct opt_row *row, const struct yaml_item *item,
 		const struct opt_path *path, void *field)
@@ -163,69 +163,35 @@ void read_ca_file(struct reader *r, const struct opt_row *row, const struct yaml
 		*(const char **)field = reader_keep(r, full);
 }
 
-/* ------------------------------------------------------------------ deploy */
-
-static bool read_target(struct reader *r, const struct opt_table *t, const struct yaml_item *el,
-			const struct opt_path *path, struct cfg_deploy *ret)
+void read_command(struct reader *r, const struct opt_row *row, const struct yaml_item *item,
+		  const struct opt_path *path, void *field)
 {
-	static const char prefix[] = "scutum:";
-	struct raw_target raw = { 0 };
-	char *target = NULL;
-	size_t len = 0;
-
-	if (!table_read(r, t, el, path, &raw))
-		return false;
-	if (!yaml_get(el, "scutum")) {
-		reader_problem(r, el, path,
-			       "must name a target, such as scutum: {host: ..., id: ..., api_key_file: ...}");
-		return false;
-	}
-	/* One string for both: the host is the target's tail. */
-	len = sizeof(prefix) - 1 + strlen(raw.scutum.host);
-	target = xasprintf("%s%s", prefix, raw.scutum.host);
-	ret->type = CFG_DEPLOY_SCUTUM;
-	ret->target = arena_strndup(r->arena, target, len);
-	ret->scutum = raw.scutum;
-	ret->scutum.host = ret->target + sizeof(prefix) - 1;
-	free(target);
-	return true;
-}
-
-void read_deploy(struct reader *r, const struct opt_row *row, const struct yaml_item *item,
-		 const struct opt_path *path, void *field)
-{
-	struct raw_domain *d = field;
-	struct cfg_deploy found[TARGETS_MAX] = { 0 };
-	const struct yaml_item *places[TARGETS_MAX] = { 0 };
+	const char *words[COMMAND_WORDS_MAX + 1] = { 0 };
+	const char *const **command = field;
 	const struct yaml_item *el = NULL;
-	uint32_t n = 0;
+	const char **kept = NULL;
+	size_t n = 0;
 
-	d->deploy = NULL;
-	d->n_deploy = 0;
+	(void)row;
+	*command = NULL;
 	if (!item || !reader_list(r, item, path, &el))
 		return;
-	for (size_t i = 0; el; el = el->next, i++) {
-		struct opt_path here = { path, NULL, i };
+	if (!el)
+		reader_problem(r, item, path,
+			       "must hold at least the program, as in [/usr/local/bin/program, argument]");
+	for (; el; el = el->next, n++) {
+		struct opt_path here = { path, NULL, n };
+		const char *text = NULL;
 
-		if (n == TARGETS_MAX) {
-			reader_problem(r, el, &here, "at most %d targets are possible", TARGETS_MAX);
+		if (n == COMMAND_WORDS_MAX) {
+			reader_problem(r, el, &here, "at most %d words are possible", COMMAND_WORDS_MAX);
 			return;
 		}
-		if (!read_target(r, row->sub, el, &here, &found[n]))
-			continue;
-		for (uint32_t k = 0; k < n; k++) {
-			if (strcmp(found[k].target, found[n].target) == 0)
-				reader_problem(r, el, &here,
-					       "target \"%s\" is here twice; the first one is at %s:%u:%u",
-					       found[n].target, r->file, places[k]->line, places[k]->column);
-		}
-		places[n++] = el;
+		text = el->kind == YAML_KIND_BAD ? NULL : reader_text(r, el, &here);
+		if (text)
+			words[n] = reader_checked(r, el, &here, text, n == 0 ? value_path : NULL);
 	}
-	if (n > 0) {
-		struct cfg_deploy *kept = arena_alloc(r->arena, n * sizeof(*kept));
-
-		memcpy(kept, found, n * sizeof(*kept));
-		d->deploy = kept;
-		d->n_deploy = n;
-	}
+	kept = arena_alloc(r->arena, (n + 1) * sizeof(*kept));
+	memcpy(kept, words, (n + 1) * sizeof(*kept));
+	*command = kept;
 }

@@ -13,19 +13,6 @@ static bool same_secret(const struct secret *a, const struct secret *b)
 	return a == b || (a && b && secret_equal(a, b));
 }
 
-bool config_same_deploy(const struct cfg_deploy *a, const struct cfg_deploy *b)
-{
-	if (a->type != b->type || strcmp(a->target, b->target) != 0)
-		return false;
-	switch (a->type) {
-	case CFG_DEPLOY_SCUTUM:
-		return strcmp(a->scutum.id, b->scutum.id) == 0 &&
-		       same_secret(a->scutum.api_key, b->scutum.api_key) &&
-		       same_secret(a->scutum.key_passphrase, b->scutum.key_passphrase);
-	}
-	return false;
-}
-
 static bool same_text(const char *a, const char *b)
 {
 	return a == b || (a && b && strcmp(a, b) == 0);
@@ -40,6 +27,35 @@ static bool same_words(const char *const *a, const char *const *b)
 		b++;
 	}
 	return !*a && !*b;
+}
+
+static bool same_files(const struct cfg_files_target *a, const struct cfg_files_target *b)
+{
+	for (unsigned i = 0; i < CFG_COPY_NR; i++)
+		if (!same_text(a->paths[i], b->paths[i]))
+			return false;
+	return same_text(a->owner, b->owner) && same_text(a->group, b->group) && a->mode == b->mode;
+}
+
+/* How long something may take, and what is tried before it, does not change what was reached. */
+bool config_same_deploy(const struct cfg_deploy *a, const struct cfg_deploy *b)
+{
+	if (a->type != b->type || strcmp(a->target, b->target) != 0)
+		return false;
+	switch (a->type) {
+	case CFG_DEPLOY_FILES: return same_files(&a->files, &b->files);
+	case CFG_DEPLOY_RELOAD: return true;
+	case CFG_DEPLOY_EXEC: return same_words(a->exec.command, b->exec.command);
+	case CFG_DEPLOY_VERIFY:
+		return strcmp(a->verify.connect, b->verify.connect) == 0 &&
+		       strcmp(a->verify.server_name, b->verify.server_name) == 0;
+	case CFG_DEPLOY_SCUTUM:
+		return strcmp(a->scutum.id, b->scutum.id) == 0 &&
+		       same_secret(a->scutum.api_key, b->scutum.api_key) &&
+		       same_secret(a->scutum.key_passphrase, b->scutum.key_passphrase);
+	case CFG_DEPLOY_NR: break;
+	}
+	return false;
 }
 
 bool config_same_provider(const struct cfg_dns_provider *a, const struct cfg_dns_provider *b)

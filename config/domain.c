@@ -211,5 +211,6 @@ bool domain_read(struct reader *r, const struct yaml_item *map, const struct opt
 	if (!ok || r->problems->total != before)
 		return false;
 	domain_fill(r, &raw, map, *ret_name, &names, ret);
-	return true;
+	deploy_final(r, map, path, ret);
+	return r->problems->total == before;
 }

@@ -290,6 +290,7 @@ static void load_finish_domains(struct load *l, struct config *c)
 	kept = arena_alloc(l->arena, l->n_entries * sizeof(*kept));
 	for (size_t i = 0; i < l->n_entries; i++)
 		kept[i] = l->entries[i].d;
+	deploy_check_copies(&l->problems, kept, l->n_entries);
 	c->domains = kept;
 	c->n_domains = l->n_entries;
 }
@@ -360,7 +361,7 @@ static int load_finish(struct load *l, struct config **ret, struct config_report
 	return r;
 }
 
-int config_load(const char *file, struct config **ret, struct config_report *report)
+static int load_all(const char *file, bool with_secrets, struct config **ret, struct config_report *report)
 {
 	struct load l;
 	_cleanup_free_ char *dir = config_file_dir(file);
@@ -370,11 +371,22 @@ int config_load(const char *file, struct config **ret, struct config_report *rep
 	load_init(&l, file);
 	/* What the snapshot names must still be found after somebody changed the working directory. */
 	l.r.base_dir = absolute ? absolute : dir;
-	secrets = secrets_new(l.r.base_dir, getenv("CREDENTIALS_DIRECTORY"), l.arena);
+	if (with_secrets)
+		secrets = secrets_new(l.r.base_dir, getenv("CREDENTIALS_DIRECTORY"), l.arena);
 	l.r.secrets = secrets;
 	load_file(&l, file, load_main_text);
 	load_parts(&l, dir);
 	return load_finish(&l, ret, report);
+}
+
+int config_load(const char *file, struct config **ret, struct config_report *report)
+{
+	return load_all(file, true, ret, report);
+}
+
+int config_load_without_secrets(const char *file, struct config **ret, struct config_report *report)
+{
+	return load_all(file, false, ret, report);
 }
 
 int config_load_memory(const char *text, size_t len, const char *name, struct config **ret,

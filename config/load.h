@@ -25,6 +25,10 @@ struct config_report {
  * $CREDENTIALS_DIRECTORY only. */
 int config_load(const char *file, struct config **ret, struct config_report *report) _must_check_;
 
+/* The same, and no other file that it names is opened: secrets stay NULL. For programs that have no business with them. */
+int config_load_without_secrets(const char *file, struct config **ret,
+				struct config_report *report) _must_check_;
+
 /* The same for a main file that is in memory: no conf.d, and no file that it names is opened (secrets stay
  * NULL). For tests, fuzzing and benchmarks. name is what messages call it. */
 int config_load_memory(const char *text, size_t len, const char *name, struct config **ret,

@@ -62,7 +62,54 @@ struct cfg_dcv {
 	uint32_t n_emails;
 };
 
-enum cfg_deploy_type { CFG_DEPLOY_SCUTUM };
+enum cfg_deploy_type {
+	CFG_DEPLOY_FILES,
+	CFG_DEPLOY_RELOAD,
+	CFG_DEPLOY_EXEC,
+	CFG_DEPLOY_VERIFY,
+	CFG_DEPLOY_SCUTUM,
+	CFG_DEPLOY_NR
+};
+
+/* The key of the YAML, which also begins a target's name. */
+const char *cfg_deploy_type_name(enum cfg_deploy_type t);
+
+/* Which copies a `files` target writes. BUNDLE is fullchain and key in one file, as HAProxy wants it. */
+enum cfg_copy {
+	CFG_COPY_BUNDLE,
+	CFG_COPY_CERT,
+	CFG_COPY_CHAIN,
+	CFG_COPY_FULLCHAIN,
+	CFG_COPY_KEY,
+	CFG_COPY_NR
+};
+/* "bundle", "cert", ... */
+const char *cfg_copy_name(enum cfg_copy c);
+
+struct cfg_files_target {
+	const char *owner;		/* account name or number; NULL: whoever writes it */
+	const char *group;		/* the same */
+	uint32_t mode;			/* of what holds the key; the rest is that and readable for all */
+	const char *paths[CFG_COPY_NR]; /* absolute; NULL: no such copy */
+};
+
+struct cfg_reload_target {
+	const char *unit; /* "nginx.service" */
+	const char *const
+		*test;	 /* NULL: none. A program that must end with 0 before: NULL-terminated, absolute */
+	int64_t timeout; /* seconds, for test and reload together */
+};
+
+struct cfg_exec_target {
+	const char *const *command; /* NULL-terminated, the program is absolute */
+	int64_t timeout;	    /* seconds */
+};
+
+struct cfg_verify_target {
+	const char *connect;	 /* "ADDR:PORT", "[v6]:PORT" or "HOST:PORT": every address of the host */
+	const char *server_name; /* SNI: a host name, no wildcard */
+	int64_t settle;		 /* seconds in which a wrong answer may still become the right one */
+};
 
 struct cfg_scutum_target {
 	const char *host;
@@ -74,7 +121,13 @@ struct cfg_scutum_target {
 struct cfg_deploy {
 	enum cfg_deploy_type type;
 	const char *target; /* "scutum:www.example.jp": unique within its domain, named in status */
-	struct cfg_scutum_target scutum;
+	union {
+		struct cfg_files_target files;
+		struct cfg_reload_target reload;
+		struct cfg_exec_target exec;
+		struct cfg_verify_target verify;
+		struct cfg_scutum_target scutum;
+	};
 };
 
 struct cfg_domain {
@@ -150,6 +203,7 @@ struct config {
 	const char *file;
 	const char *state_dir;	    /* absolute */
 	const char *control_socket; /* absolute, at most 107 bytes */
+	const char *helper_socket;  /* where dvcertd-helper listens; absolute, at most 107 bytes */
 	enum log_level log_level;
 	enum cfg_log_format log_format;
 	struct cfg_certcentral certcentral;

@@ -5,8 +5,6 @@
 
 #include <string.h>
 
-#define COMMAND_WORDS_MAX 32
-
 void read_tsig_key(struct reader *r, const struct opt_row *row, const struct yaml_item *item,
 		   const struct opt_path *path, void *field)
 {
@@ -18,40 +16,6 @@ void read_tsig_key(struct reader *r, const struct opt_row *row, const struct yam
 	p->tsig_key = NULL;
 	if (text && r->secrets && secrets_load_tsig(r->secrets, text, &p->tsig_key, &err) < 0)
 		reader_problem(r, item, path, "%s", err.text);
-}
-
-void read_command(struct reader *r, const struct opt_row *row, const struct yaml_item *item,
-		  const struct opt_path *path, void *field)
-{
-	const char *words[COMMAND_WORDS_MAX + 1] = { 0 };
-	struct raw_provider *p = field;
-	const struct yaml_item *el = NULL;
-	const char **kept = NULL;
-	size_t n = 0;
-
-	(void)row;
-	p->command = NULL;
-	if (!item || !reader_list(r, item, path, &el))
-		return;
-	if (!el)
-		reader_problem(
-			r, item, path,
-			"must hold at least the program, as in [/usr/libexec/dvcertd/acme-dnsapi, dns_cf]");
-	for (; el; el = el->next, n++) {
-		struct opt_path here = { path, NULL, n };
-		const char *text = NULL;
-
-		if (n == COMMAND_WORDS_MAX) {
-			reader_problem(r, el, &here, "at most %d words are possible", COMMAND_WORDS_MAX);
-			return;
-		}
-		text = el->kind == YAML_KIND_BAD ? NULL : reader_text(r, el, &here);
-		if (text)
-			words[n] = reader_checked(r, el, &here, text, n == 0 ? value_path : NULL);
-	}
-	kept = arena_alloc(r->arena, (n + 1) * sizeof(*kept));
-	memcpy(kept, words, (n + 1) * sizeof(*kept));
-	p->command = kept;
 }
 
 /* ------------------------------------------------------------------ one provider */

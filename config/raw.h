@@ -58,6 +58,11 @@ extern const struct opt_table table_defaults_of_domain; /* struct raw_domain */
 extern const struct opt_table table_domain;		/* struct raw_domain */
 extern const struct opt_table table_rate;		/* struct raw_rate */
 extern const struct opt_table table_target;		/* struct raw_target */
+extern const struct opt_table table_files_target;	/* struct cfg_files_target */
+extern const struct opt_table table_reload_target;	/* struct cfg_reload_target */
+extern const struct opt_table table_exec_target;	/* struct cfg_exec_target */
+extern const struct opt_table table_verify_target;	/* struct cfg_verify_target */
+extern const struct opt_table table_scutum_target;	/* struct cfg_scutum_target */
 extern const struct opt_table table_provider;		/* struct raw_provider */
 extern const struct opt_table table_metrics;		/* struct cfg_metrics */
 extern const struct opt_table table_notify;		/* struct cfg_notify */
@@ -67,7 +72,12 @@ struct raw_rate {
 	int64_t per;
 };
 
+/* One element of `deploy`: only the section that is there counts. */
 struct raw_target {
+	struct cfg_files_target files;
+	struct cfg_reload_target reload;
+	struct cfg_exec_target exec;
+	struct cfg_verify_target verify;
 	struct cfg_scutum_target scutum;
 };
 
@@ -99,8 +109,6 @@ void read_providers(struct reader *r, const struct opt_row *row, const struct ya
 		    const struct opt_path *path, void *field);
 void read_tsig_key(struct reader *r, const struct opt_row *row, const struct yaml_item *item,
 		   const struct opt_path *path, void *field);
-void read_command(struct reader *r, const struct opt_row *row, const struct yaml_item *item,
-		  const struct opt_path *path, void *field);
 void check_provider(struct reader *r, const struct yaml_item *map, const struct opt_path *path,
 		    const void *target);
 
@@ -119,5 +127,17 @@ void read_emails(struct reader *r, const struct opt_row *row, const struct yaml_
 		 const struct opt_path *path, void *field);
 void read_ca_file(struct reader *r, const struct opt_row *row, const struct yaml_item *item,
 		  const struct opt_path *path, void *field);
+/* const char *const *: a program, absolute, and its arguments. */
+void read_command(struct reader *r, const struct opt_row *row, const struct yaml_item *item,
+		  const struct opt_path *path, void *field);
+
+/* deploy.c: the targets of a domain. */
 void read_deploy(struct reader *r, const struct opt_row *row, const struct yaml_item *item,
 		 const struct opt_path *path, void *field);
+void read_mode(struct reader *r, const struct opt_row *row, const struct yaml_item *item,
+	       const struct opt_path *path, void *field);
+/* The targets in their final form: what depends on the names of the domain is filled in. map is where the domain is written. */
+void deploy_final(struct reader *r, const struct yaml_item *map, const struct opt_path *path,
+		  struct cfg_domain *d);
+/* No two copies may have one path. */
+void deploy_check_copies(struct problems *problems, const struct cfg_domain *list, size_t n);

@@ -203,7 +203,7 @@ static const struct opt_row rows_provider[] = {
 	  .doc = "rfc2136: time to live of the records" },
 	{ .name = "command",
 	  .type = OPT_CUSTOM,
-	  .offset = 0,
+	  .offset = offsetof(struct raw_provider, command),
 	  .read = read_command,
 	  .doc = "exec, required: the program, an absolute path, and its first arguments; 1 to 32 words" },
 	{ .name = "timeout",
@@ -294,41 +294,6 @@ static const struct opt_row rows_dcv[] = {
 };
 static const struct opt_table table_dcv = { rows_dcv, ARRAY_SIZE(rows_dcv), check_dcv };
 
-static const struct opt_row rows_scutum_target[] = {
-	{ .name = "host",
-	  .type = OPT_TEXT,
-	  .flags = OPT_REQUIRED,
-	  .offset = offsetof(struct cfg_scutum_target, host),
-	  .check = value_host,
-	  .doc = "the FQDN as Scutum knows it" },
-	{ .name = "id",
-	  .type = OPT_TEXT,
-	  .flags = OPT_REQUIRED,
-	  .offset = offsetof(struct cfg_scutum_target, id),
-	  .check = value_word,
-	  .doc = "the management panel's id of that FQDN" },
-	{ .name = "api_key_file",
-	  .type = OPT_API_KEY,
-	  .flags = OPT_REQUIRED,
-	  .offset = offsetof(struct cfg_scutum_target, api_key),
-	  .doc = "the file that holds the Scutum API key of that FQDN" },
-	{ .name = "key_passphrase_file",
-	  .type = OPT_PASSPHRASE,
-	  .offset = offsetof(struct cfg_scutum_target, key_passphrase),
-	  .doc = "the file that holds a passphrase to encrypt the private key with on its way" },
-};
-static const struct opt_table table_scutum_target = { rows_scutum_target, ARRAY_SIZE(rows_scutum_target),
-						      NULL };
-
-static const struct opt_row rows_target[] = {
-	{ .name = "scutum",
-	  .type = OPT_MAP,
-	  .offset = offsetof(struct raw_target, scutum),
-	  .sub = &table_scutum_target,
-	  .doc = "push to the Scutum cloud WAF" },
-};
-const struct opt_table table_target = { rows_target, ARRAY_SIZE(rows_target), NULL };
-
 /* The names first: `defaults` takes what stands behind them. */
 #define N_NAME_ROWS 3
 static const struct opt_row rows_domain[] = {
@@ -394,6 +359,12 @@ static const struct opt_row rows_main[] = {
 	  .def = "/run/dvcertd/control.sock",
 	  .check = value_socket_path,
 	  .doc = "where dvcertctl finds the daemon; below $RUNTIME_DIRECTORY when that is set" },
+	{ .name = "helper_socket",
+	  .type = OPT_TEXT,
+	  .offset = MAIN(helper_socket),
+	  .def = "/run/dvcertd-helper/socket",
+	  .check = value_socket_path,
+	  .doc = "where dvcertd-helper is found; without it the daemon runs the helper with its own rights" },
 	{ .name = "log", .type = OPT_MAP, .sub = &table_log, .doc = "what is logged, and how" },
 	{ .name = "certcentral",
 	  .type = OPT_MAP,
@@ -464,6 +435,10 @@ static const struct opt_section sections[] = {
 	{ "domains[].key", &table_key, "its private key" },
 	{ "domains[].dcv", &table_dcv, "its proof of control" },
 	{ "domains[].deploy[]", &table_target, "one target, one key each" },
+	{ "domains[].deploy[].files", &table_files_target, "owners, modes, copies" },
+	{ "domains[].deploy[].reload", &table_reload_target, "a unit" },
+	{ "domains[].deploy[].exec", &table_exec_target, "a program" },
+	{ "domains[].deploy[].verify", &table_verify_target, "a look at what is served" },
 	{ "domains[].deploy[].scutum", &table_scutum_target, "a Scutum FQDN" },
 };
 

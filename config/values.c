@@ -339,3 +339,74 @@ int value_host_or_wildcard(const char *in, char **ret, struct err *reterr)
 {
 	return name_normalize(in, true, ret, reterr);
 }
+
+int value_connect(const char *in, char **ret, struct err *reterr)
+{
+	_cleanup_free_ char *copy = xstrdup(in);
+	_cleanup_free_ char *final = NULL;
+	const char *host = NULL;
+	const char *port = NULL;
+	struct in_addr v4;
+	int r = 0;
+
+	if (in[0] != '[' && strchr(in, ':') != strrchr(in, ':'))
+		return err_set(reterr, -EINVAL, "\"%s\": an IPv6 address needs brackets, as in [::1]:443",
+			       in);
+	r = value_split_authority(copy, &host, &port, reterr);
+	if (r < 0)
+		return r;
+	if (!port)
+		return err_set(reterr, -EINVAL, "\"%s\" lacks a port; write HOST:PORT, such as 127.0.0.1:443",
+			       in);
+	if (in[0] == '[' || inet_pton(AF_INET, host, &v4) == 1 || strcmp(host, "localhost") == 0)
+		return 0;
+	r = name_normalize(host, false, &final, reterr);
+	if (r == 0)
+		*ret = xasprintf("%s:%s", final, port);
+	return r;
+}
+
+int value_copy_path(const char *in, char **ret, struct err *reterr)
+{
+	static const char placeholder[] = "{name}";
+
+	for (const char *c = in; (c = strpbrk(c, "{}")); c += sizeof(placeholder) - 1)
+		if (!str_has_prefix(c, placeholder))
+			return err_set(reterr, -EINVAL, "\"%s\": only %s may stand in braces", in,
+				       placeholder);
+	if (str_has_suffix(in, "/") || str_has_suffix(in, "/."))
+		return err_set(reterr, -EINVAL, "\"%s\" must be the path of a file, not of a folder", in);
+	return value_path(in, ret, reterr);
+}
+
+int value_account(const char *in, char **ret, struct err *reterr)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+	size_t plain = strspn(in, allowed);
+
+	(void)ret;
+	if (plain == 0 || strlen(in) > 32 || in[0] == '-' || in[0] == '.' ||
+	    (in[plain] != '\0' && strcmp(in + plain, "$") != 0))
+		return err_set(reterr, -EINVAL, "\"%s\" is not the name or number of an account", in);
+	return 0;
+}
+
+/* systemd.unit(5), "Unit name". */
+int value_unit(const char *in, char **ret, struct err *reterr)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\@";
+	static const char *const others[] = { ".socket", ".target", ".timer", ".mount", ".path", ".slice" };
+	bool bare = !str_has_suffix(in, ".service");
+
+	if (in[0] == '\0' || in[0] == '.' || in[0] == '-' || strlen(in) > 240 ||
+	    in[strspn(in, allowed)] != '\0' || strcmp(in, ".service") == 0)
+		return err_set(reterr, -EINVAL, "\"%s\" is not the name of a unit, such as nginx.service",
+			       in);
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		if (str_has_suffix(in, others[i]))
+			return err_set(reterr, -EINVAL, "\"%s\" is no service; only services can be reloaded",
+				       in);
+	if (bare)
+		*ret = xasprintf("%s.service", in);
+	return 0;
+}

@@ -38,3 +38,11 @@ int value_word(const char *in, char **ret, struct err *reterr) _must_check_;
 /* Host names: see name_normalize(). */
 int value_host(const char *in, char **ret, struct err *reterr) _must_check_;
 int value_host_or_wildcard(const char *in, char **ret, struct err *reterr) _must_check_;
+/* [v6]:PORT, ADDR:PORT or HOST:PORT. */
+int value_connect(const char *in, char **ret, struct err *reterr) _must_check_;
+/* A file to write: a path whose last part is a name; "{name}" may stand in it, and no other brace. */
+int value_copy_path(const char *in, char **ret, struct err *reterr) _must_check_;
+/* An account or group: a name as useradd(8) takes it, or a number. */
+int value_account(const char *in, char **ret, struct err *reterr) _must_check_;
+/* A service of systemd; ".service" is added when it is not there. */
+int value_unit(const char *in, char **ret, struct err *reterr) _must_check_;

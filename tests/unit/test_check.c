@@ -32,8 +32,10 @@ static void test_top(void **state)
 				    "the CertCentral API key\n" },
 		{ CC "domain: []\n", "t.yaml:2:1: domain: unknown key (did you mean \"domains\"?)\n" },
 		{ CC "files: {}\n",
-		  "t.yaml:2:1: files: unknown key; known here: state_dir, control_socket, log, "
-		  "certcentral, scutum, proxy, dns_providers, preflight, responder, defaults, "
+		  "t.yaml:2:1: files: unknown key; known here: state_dir, control_socket, helper_socket, "
+		  "log, "
+		  "certcentral, scutum, proxy, dns_providers, preflight, responder, metrics, notify, "
+		  "defaults, "
 		  "domains\n" },
 		{ CC "state_dir: var\n",
 		  "t.yaml:2:12: state_dir: \"var\" must be an absolute path (begin with \"/\")\n" },
@@ -305,11 +307,6 @@ static void test_deploy(void **state)
 		  "at t.yaml:6:9\n" },
 		{ DEPLOY("scutm: {}"),
 		  "t.yaml:6:9: domains[0].deploy[0].scutm: unknown key (did you mean \"scutum\"?)\n" },
-		{ DEPLOY("files: {}"),
-		  "t.yaml:6:9: domains[0].deploy[0].files: unknown key; known here: scutum\n" },
-		{ DEPLOY("{}"), "t.yaml:6:9: domains[0].deploy[0]: must name a target, such as scutum: "
-				"{host: ..., id: ..., "
-				"api_key_file: ...}\n" },
 		{ DEPLOY("scutum: {host: a.jp}"), "t.yaml:6:17: domains[0].deploy[0].scutum.id: is missing: "
 						  "the management panel's id of that FQDN\n"
 						  "t.yaml:6:17: domains[0].deploy[0].scutum.api_key_file: is "
