@@ -30,10 +30,20 @@ struct watch {
 	void *arg;
 };
 
+#define BUSY_WINDOW_NS (UINT64_C(300) * 1000000000)
+
+/* The longest turn of this window and of the one before. */
+struct busy {
+	uint64_t window_began, turn_began; /* ns; turn_began 0: no turn yet */
+	uint64_t longest, longest_before;
+};
+
 struct loop {
 	uv_loop_t uv;
-	uv_idle_t idle;	     /* active while something is deferred: makes the loop poll without sleeping */
-	uv_check_t check;    /* counts turns; referenced only inside loop_run, which it keeps running */
+	uv_idle_t idle;	      /* active while something is deferred: makes the loop poll without sleeping */
+	uv_check_t check;     /* counts turns; referenced only inside loop_run, which it keeps running */
+	uv_prepare_t prepare; /* the end of a turn: the loop is about to look at its descriptors */
+	struct busy busy;
 	uv_timer_t deadline; /* of loop_drain */
 	bool expired;
 	uint64_t wakeups;
@@ -208,6 +218,38 @@ static void on_check(uv_check_t *handle)
 	struct loop *l = handle->data;
 
 	l->wakeups++;
+	l->busy.turn_began = uv_hrtime();
+}
+
+/* The window that is over becomes the one before; after a longer sleep both are over. */
+static void turn_window(struct busy *b, uint64_t now)
+{
+	uint64_t age = now - b->window_began;
+
+	if (age < BUSY_WINDOW_NS)
+		return;
+	b->longest_before = age < 2 * BUSY_WINDOW_NS ? b->longest : 0;
+	b->longest = 0;
+	b->window_began = now;
+}
+
+static void on_prepare(uv_prepare_t *handle)
+{
+	struct busy *b = &((struct loop *)handle->data)->busy;
+	uint64_t now = uv_hrtime();
+
+	if (b->turn_began == 0)
+		return;
+	turn_window(b, now);
+	b->longest = MAX(b->longest, now - b->turn_began);
+}
+
+int64_t loop_busy_max_ms(const struct loop *l)
+{
+	struct busy b = l->busy;
+
+	turn_window(&b, uv_hrtime());
+	return (int64_t)(MAX(b.longest, b.longest_before) / 1000000);
 }
 
 int loop_new(struct loop **ret, struct err *reterr)
@@ -224,12 +266,16 @@ int loop_new(struct loop **ret, struct err *reterr)
 	SLIST_INIT(&l->watches);
 	must(uv_idle_init(&l->uv, &l->idle));
 	must(uv_check_init(&l->uv, &l->check));
+	must(uv_prepare_init(&l->uv, &l->prepare));
 	must(uv_timer_init(&l->uv, &l->deadline));
+	l->prepare.data = l;
 	l->idle.data = l;
 	l->check.data = l;
 	l->deadline.data = l;
 	must(uv_check_start(&l->check, on_check));
+	must(uv_prepare_start(&l->prepare, on_prepare));
 	uv_unref((uv_handle_t *)&l->check);
+	uv_unref((uv_handle_t *)&l->prepare);
 	uv_unref((uv_handle_t *)&l->deadline);
 	must(sigaction(SIGPIPE, &ignore, NULL));
 	*ret = TAKE_PTR(l);
@@ -258,7 +304,8 @@ static void count_handle(uv_handle_t *handle, void *arg)
 	struct census *c = arg;
 
 	if (handle == (uv_handle_t *)&c->loop->idle || handle == (uv_handle_t *)&c->loop->check ||
-	    handle == (uv_handle_t *)&c->loop->deadline || handle->type == UV_SIGNAL)
+	    handle == (uv_handle_t *)&c->loop->prepare || handle == (uv_handle_t *)&c->loop->deadline ||
+	    handle->type == UV_SIGNAL)
 		return;
 	c->n_open++;
 }
@@ -307,6 +354,7 @@ void loop_free(struct loop *l)
 	}
 	uv_close((uv_handle_t *)&l->idle, NULL);
 	uv_close((uv_handle_t *)&l->check, NULL);
+	uv_close((uv_handle_t *)&l->prepare, NULL);
 	uv_close((uv_handle_t *)&l->deadline, NULL);
 	(void)uv_run(&l->uv, UV_RUN_NOWAIT);
 	must(uv_loop_close(&l->uv));

@@ -40,6 +40,10 @@ int loop_on_signal(struct loop *l, int signum, void (*fn)(int signum, void *arg)
 /* Wake-ups so far (turns of the loop that ran a callback): for the benchmark and metrics. */
 uint64_t loop_wakeups(const struct loop *l);
 
+/* The longest time that the loop was busy before it looked at its descriptors again, in milliseconds, over the last five
+ * to ten minutes: for so long something that happened went unnoticed. */
+int64_t loop_busy_max_ms(const struct loop *l);
+
 /* uv_loop_t of this loop, for the other files of daemon/io only. */
 struct uv_loop_s;
 struct uv_loop_s *loop_uv(struct loop *l);

@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "common/mem.h"
 #include "common/str.h"
+#include "daemon/io/unixbind.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -25,6 +26,7 @@
 #define CLIENT_MS     10000
 #define CLIENT_MEMORY (16UL * 1024) /* headers and everything else of one connection */
 #define BACKLOG	      128
+#define UNIX_PREFIX   "unix:"
 #define HOST_MAX      256
 
 struct client {
@@ -44,7 +46,8 @@ struct server {
 	struct client_list clients; /* oldest first */
 	server_fn *fn;
 	void *arg;
-	unsigned n_clients;
+	unsigned n_clients, clients_max;
+	struct unixbind file; /* of a unix socket */
 	bool run_again;
 	unsigned port;
 	int64_t client_ms;
@@ -75,10 +78,18 @@ static enum MHD_Result reply_with(struct MHD_Connection *c, const struct server_
 	struct MHD_Response *r = NULL;
 	enum MHD_Result ret = MHD_NO;
 
-	/* MUST_COPY: the buffer is not written to, the parameter merely lacks its const. */
-	r = MHD_create_response_from_buffer(strlen(body), (void *)(uintptr_t)body, MHD_RESPMEM_MUST_COPY);
-	if (!r)
+	/* The buffer is not written to, the parameter merely lacks its const. */
+	if (reply->release)
+		r = MHD_create_response_from_buffer_with_free_callback_cls(
+			reply->body_len, (void *)(uintptr_t)body, reply->release, reply->release_arg);
+	else
+		r = MHD_create_response_from_buffer(strlen(body), (void *)(uintptr_t)body,
+						    MHD_RESPMEM_MUST_COPY);
+	if (!r) {
+		if (reply->release)
+			reply->release(reply->release_arg);
 		return MHD_NO;
+	}
 	(void)MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type);
 	(void)MHD_add_response_header(r, MHD_HTTP_HEADER_CONNECTION, "close");
 	if (reply->status == MHD_HTTP_METHOD_NOT_ALLOWED)
@@ -106,6 +117,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
 	struct server_reply reply = { .status = MHD_HTTP_NOT_FOUND };
 	char host[HOST_MAX];
 	struct server_request rq = { .method = method, .path = url, .host = host };
+	const char *accept = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT);
 
 	if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
 		return reply_with(c, &(struct server_reply){ .status = MHD_HTTP_METHOD_NOT_ALLOWED });
@@ -117,6 +129,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
 	}
 	*data_len = 0;
 	copy_host(MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST), host);
+	rq.accept = accept ? accept : "";
 	s->fn(&rq, &reply, s->arg);
 	return reply_with(c, &reply);
 }
@@ -153,7 +166,7 @@ static void make_room(struct server *s)
 {
 	struct client *k = NULL;
 
-	if (s->n_clients < CLIENTS_MAX)
+	if (s->n_clients < s->clients_max)
 		return;
 	TAILQ_FOREACH(k, &s->clients, entry)
 	{
@@ -185,7 +198,7 @@ static void on_connection(void *arg, struct MHD_Connection *c, void **mine,
 		TAILQ_REMOVE(&s->clients, k, entry);
 		free(k);
 		/* It stopped listening at the limit, and starts again only when it is run once more. */
-		s->run_again = s->run_again || s->n_clients == CLIENTS_MAX;
+		s->run_again = s->run_again || s->n_clients == s->clients_max;
 		s->n_clients--;
 		*mine = NULL;
 		if (TAILQ_EMPTY(&s->clients))
@@ -271,6 +284,18 @@ static int parse_listen(const char *text, union address *ret, socklen_t *ret_len
 	return 0;
 }
 
+/* Whoever reaches the path may connect, as everybody on this machine may connect to a loopback address. */
+static int open_unix_listener(const char *path, struct unixbind *ret, struct err *reterr)
+{
+	_cleanup_close_ int fd = unixbind_open(path, 0666, ret, reterr);
+
+	if (fd < 0)
+		return TAKE_FD(fd);
+	if (listen(fd, BACKLOG) < 0)
+		return err_set_errno(reterr, -errno, "cannot listen on %s", path);
+	return TAKE_FD(fd);
+}
+
 static int open_listener(const char *text, unsigned *ret_port, struct err *reterr)
 {
 	_cleanup_close_ int fd = -1;
@@ -321,6 +346,14 @@ DEFINE_CLEANUP(struct server *, server_free)
 int server_new(struct loop *l, const char *listen_on, server_fn *fn, void *arg, struct server **ret,
 	       struct err *reterr)
 {
+	const struct server_options o = { .listen = listen_on };
+
+	return server_open(l, &o, fn, arg, ret, reterr);
+}
+
+int server_open(struct loop *l, const struct server_options *o, server_fn *fn, void *arg, struct server **ret,
+		struct err *reterr)
+{
 	_cleanup_(server_freep) struct server *s = xmalloc(sizeof *s);
 	_cleanup_close_ int fd = -1;
 	int r = 0;
@@ -332,16 +365,20 @@ int server_new(struct loop *l, const char *listen_on, server_fn *fn, void *arg, 
 	s->client_ms = CLIENT_MS;
 	s->work = timer_new(l, on_work, s);
 	s->reaper = timer_new(l, on_reaper, s);
-	fd = open_listener(listen_on, &s->port, reterr);
+	s->clients_max = o->clients_max > 0 ? o->clients_max : CLIENTS_MAX;
+	if (str_has_prefix(o->listen, UNIX_PREFIX))
+		fd = open_unix_listener(o->listen + strlen(UNIX_PREFIX), &s->file, reterr);
+	else
+		fd = open_listener(o->listen, &s->port, reterr);
 	if (fd < 0)
 		return fd;
-	s->daemon =
-		MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, s, MHD_OPTION_LISTEN_SOCKET, fd,
-				 MHD_OPTION_CONNECTION_LIMIT, CLIENTS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-				 (size_t)CLIENT_MEMORY, MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
-				 MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_END);
+	s->daemon = MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, s, MHD_OPTION_LISTEN_SOCKET,
+				     fd, MHD_OPTION_CONNECTION_LIMIT, s->clients_max,
+				     MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CLIENT_MEMORY,
+				     MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
+				     MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_END);
 	if (!s->daemon)
-		return err_set(reterr, -EIO, "cannot start the server on %s", listen_on);
+		return err_set(reterr, -EIO, "cannot start the server on %s", o->listen);
 	(void)TAKE_FD(fd); /* libmicrohttpd closes it */
 	r = start_polling(s, reterr);
 	if (r < 0)
@@ -360,6 +397,7 @@ void server_free(struct server *s)
 	}
 	if (s->daemon)
 		MHD_stop_daemon(s->daemon); /* closes all clients, on_connection is called for each */
+	unixbind_close(&s->file);
 	timer_free(s->work);
 	timer_free(s->reaper);
 	free(s);

@@ -1,21 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A line server on a unix socket.
- *
- * The socket file never has a wider mode than asked for: its inode gets the mode before bind (which
- * can only narrow it by the umask), and it is made exact before listen. A client is closed at once only
- * when the server is freed; all other ends go through the client's timer, so that unixsock_send() and
- * the callbacks never see a client vanish under them. */
+/* A line server on a unix socket. A client is closed at once only when the server is freed; all other ends go through the
+ * client's timer, so that unixsock_send() and the callbacks never see a client vanish under them. */
 #include "daemon/io/unixsock.h"
 
 #include "common/mem.h"
+#include "daemon/io/unixbind.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <uv.h>
 
 #define CLIENTS_MAX 128U
@@ -47,9 +42,7 @@ struct unixsock {
 	struct loop *loop;
 	struct unixsock_ops ops;
 	void *arg;
-	char *path;
-	dev_t dev; /* which file is ours: somebody may have replaced it */
-	ino_t ino;
+	struct unixbind file;
 	struct client_list clients;
 	unsigned n_alive;
 	int64_t idle_ms;
@@ -310,79 +303,20 @@ static void on_incoming(uv_stream_t *stream, int status)
 		client_greet(c);
 }
 
-static void fill_address(struct sockaddr_un *a, const char *path)
-{
-	memset(a, 0, sizeof *a);
-	a->sun_family = AF_UNIX;
-	memcpy(a->sun_path, path, strlen(path) + 1);
-}
-
-/* 0 when the path is free (a dead socket was removed), or why it is not. */
-static int make_way(const char *path, struct err *reterr)
-{
-	_cleanup_close_ int fd = -1;
-	struct sockaddr_un a;
-	struct stat st;
-
-	if (lstat(path, &st) < 0)
-		return errno == ENOENT ? 0 : err_set_errno(reterr, -errno, "cannot look at %s", path);
-	if (!S_ISSOCK(st.st_mode))
-		return err_set(reterr, -EEXIST, "%s is there and is not a socket", path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return err_set_errno(reterr, -errno, "cannot make a socket");
-	fill_address(&a, path);
-	/* EAGAIN: somebody listens and is busy. */
-	if (connect(fd, (const struct sockaddr *)&a, sizeof a) == 0 || errno == EAGAIN)
-		return err_set(reterr, -EADDRINUSE, "%s: another process listens there", path);
-	if (errno != ECONNREFUSED)
-		return err_set_errno(reterr, -errno, "cannot tell whether %s is in use", path);
-	if (unlink(path) < 0 && errno != ENOENT)
-		return err_set_errno(reterr, -errno, "cannot remove the dead socket %s", path);
-	return 0;
-}
-
-static int bind_socket(struct unixsock *s, mode_t mode, struct err *reterr)
-{
-	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	struct sockaddr_un a;
-	struct stat st;
-
-	if (fd < 0)
-		return err_set_errno(reterr, -errno, "cannot make a socket");
-	fill_address(&a, s->path);
-	if (fchmod(fd, mode) < 0 || bind(fd, (const struct sockaddr *)&a, sizeof a) < 0)
-		return err_set_errno(reterr, -errno, "cannot bind %s", s->path);
-	if (chmod(s->path, mode) < 0 || lstat(s->path, &st) < 0) {
-		int r = err_set_errno(reterr, -errno, "cannot set the mode of %s", s->path);
-
-		(void)unlink(s->path);
-		return r;
-	}
-	s->dev = st.st_dev;
-	s->ino = st.st_ino;
-	return TAKE_FD(fd);
-}
-
 static void on_server_closed(uv_handle_t *handle)
 {
-	struct unixsock *s = handle->data;
-
-	free(s->path);
-	free(s);
+	free(handle->data);
 }
 
 void unixsock_free(struct unixsock *s)
 {
 	struct unixsock_client *c = NULL;
-	struct stat st;
 
 	if (!s)
 		return;
 	while ((c = TAILQ_FIRST(&s->clients)))
 		client_close(c);
-	if (s->ino != 0 && lstat(s->path, &st) == 0 && st.st_dev == s->dev && st.st_ino == s->ino)
-		(void)unlink(s->path);
+	unixbind_close(&s->file);
 	uv_close((uv_handle_t *)&s->pipe, on_server_closed);
 }
 
@@ -393,29 +327,23 @@ int unixsock_new(struct loop *l, const char *path, mode_t mode, const struct uni
 {
 	_cleanup_(unixsock_freep) struct unixsock *s = NULL;
 	_cleanup_close_ int fd = -1;
-	const size_t max = sizeof((struct sockaddr_un *)NULL)->sun_path - 1;
+	struct unixbind file = { 0 };
 	int r = 0;
 
-	if (strlen(path) > max || path[0] == '\0')
-		return err_set(reterr, -ENAMETOOLONG, "the socket's path %s must have 1 to %zu bytes", path,
-			       max);
-	r = make_way(path, reterr);
-	if (r < 0)
-		return r;
+	fd = unixbind_open(path, mode, &file, reterr);
+	if (fd < 0)
+		return fd;
 	s = xmalloc(sizeof *s);
+	s->file = file;
 	s->loop = l;
 	s->ops = *ops;
 	s->arg = arg;
-	s->path = xstrdup(path);
 	s->idle_ms = IDLE_MS;
 	TAILQ_INIT(&s->clients);
 	r = uv_pipe_init(loop_uv(l), &s->pipe, 0);
 	if (r < 0)
 		return err_set_errno(reterr, r, "cannot set up %s", path);
 	s->pipe.data = s;
-	fd = bind_socket(s, mode, reterr);
-	if (fd < 0)
-		return fd;
 	r = uv_pipe_open(&s->pipe, fd);
 	if (r < 0)
 		return err_set_errno(reterr, r, "cannot set up %s", path);

@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* daemon/io/server.h and unixsock.h without sockets: whoever wants something of the daemon calls it. And the parts of daemon/io that
- * the simulated configurations do not use. */
+/* daemon/io/server.h and unixsock.h without sockets: whoever wants something of the daemon calls it. */
 #include <stdio.h>
 #include <string.h>
 
 #include "common/fs.h"
 #include "common/mem.h"
-#include "daemon/io/child.h"
-#include "daemon/io/dns.h"
-#include "daemon/io/dnswire.h"
 #include "daemon/io/server.h"
 #include "daemon/io/unixsock.h"
 #include "tests/sim/net.h"
@@ -31,6 +27,12 @@ int server_new(_unused_ struct loop *l, _unused_ const char *listen, server_fn *
 	*s = (struct server){ fn, arg };
 	*ret = listening = s;
 	return 0;
+}
+
+int server_open(struct loop *l, const struct server_options *o, server_fn *fn, void *arg, struct server **ret,
+		struct err *reterr)
+{
+	return server_new(l, o->listen, fn, arg, ret, reterr);
 }
 
 void server_free(struct server *s)
@@ -180,59 +182,4 @@ void sockets_forget(void)
 	listening = NULL;
 	control = NULL;
 	clients = NULL;
-}
-
-/* --- DNS and programs: nothing in the simulated configurations asks for them --- */
-
-_noreturn_ static void not_simulated(const char *what)
-{
-	world_violation("%s was asked for, which is not simulated", what);
-}
-
-struct dns {
-	int unused;
-};
-
-int dns_new(_unused_ struct loop *l, struct dns **ret, _unused_ struct err *reterr)
-{
-	*ret = xmalloc(sizeof(**ret));
-	return 0;
-}
-
-void dns_free(struct dns *d)
-{
-	free(d);
-}
-
-void dns_start(_unused_ struct dns *d, _unused_ const struct dns_query *q, _unused_ dns_done_fn *done,
-	       _unused_ void *owner, _unused_ struct dns_call **ret)
-{
-	not_simulated("DNS");
-}
-
-void dns_cancel(struct dns_call **c)
-{
-	*c = NULL;
-}
-
-void dnswire_start(_unused_ struct loop *l, _unused_ const struct dnswire_query *q,
-		   _unused_ dnswire_done_fn *done, _unused_ void *owner, _unused_ struct dnswire_call **ret)
-{
-	not_simulated("a DNS message");
-}
-
-void dnswire_cancel(struct dnswire_call **c)
-{
-	*c = NULL;
-}
-
-void child_start(_unused_ struct loop *l, _unused_ const struct child_spec *spec,
-		 _unused_ child_done_fn *done, _unused_ void *owner, _unused_ struct child **ret)
-{
-	not_simulated("a program");
-}
-
-void child_cancel(struct child **c)
-{
-	*c = NULL;
 }

@@ -238,6 +238,33 @@ static void test_idle_does_not_wake(void **state)
 	timer_free(t->other);
 }
 
+static void linger(void *arg)
+{
+	int64_t until = clock_mono_ms() + 80;
+
+	while (clock_mono_ms() < until)
+		;
+	(void)arg;
+}
+
+/* Sleeping is not being busy; what a callback takes is, wherever it is called from. */
+static void test_busy(void **state)
+{
+	struct trace *t = *state;
+
+	t->timer = timer_new(t->loop, stop, t);
+	timer_set(t->timer, 60);
+	loop_run(t->loop);
+	assert_true(loop_busy_max_ms(t->loop) < 50);
+	t->other = timer_new(t->loop, linger, t);
+	timer_set(t->other, 1);
+	timer_set(t->timer, 100);
+	loop_run(t->loop);
+	assert_in_range(loop_busy_max_ms(t->loop), 75, 2000);
+	timer_free(t->timer);
+	timer_free(t->other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -249,6 +276,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_signal, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_drain_reports_what_is_open, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_idle_does_not_wake, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_busy, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,9 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -19,7 +22,17 @@ static struct server *server;
 static struct server_request last;
 static char last_host[300];
 static char last_path[300];
+static char last_accept[300];
 static int n_calls;
+static int n_released;
+static char *shared_body;
+#define SHARED_LEN (4u << 20)
+
+static void release(void *arg)
+{
+	assert_ptr_equal(arg, &n_released);
+	n_released++;
+}
 
 static void answer(const struct server_request *rq, struct server_reply *reply, void *arg)
 {
@@ -28,6 +41,13 @@ static void answer(const struct server_request *rq, struct server_reply *reply, 
 	last = *rq;
 	(void)snprintf(last_host, sizeof last_host, "%s", rq->host);
 	(void)snprintf(last_path, sizeof last_path, "%s", rq->path);
+	(void)snprintf(last_accept, sizeof last_accept, "%s", rq->accept);
+	if (strcmp(rq->path, "/shared") == 0)
+		*reply = (struct server_reply){ .status = 200,
+						.body = shared_body,
+						.body_len = SHARED_LEN,
+						.release = release,
+						.release_arg = &n_released };
 	if (strcmp(rq->path, "/fileauth.txt") == 0)
 		*reply = (struct server_reply){ .status = 200, .body = "_random_" };
 	if (strcmp(rq->path, "/page") == 0)
@@ -262,6 +282,86 @@ static void test_listen_addresses(_unused_ void **state)
 	assert_null(other);
 }
 
+static void test_accept_header(_unused_ void **state)
+{
+	free(talk("GET /page HTTP/1.1\r\nHost: x\r\nAccept: text/plain;q=0.5\r\n\r\n"));
+	assert_string_equal(last_accept, "text/plain;q=0.5");
+	free(talk("GET /page HTTP/1.1\r\nHost: x\r\n\r\n"));
+	assert_string_equal(last_accept, "");
+}
+
+/* A large body that is not copied: given back once for each client, also for one that never reads it. */
+static void test_shared_body(_unused_ void **state)
+{
+	static const char RQ[] = "GET /shared HTTP/1.1\r\nHost: x\r\n\r\n";
+	int slow = dial();
+	int fd = dial();
+	size_t len = 0;
+	ssize_t n = 0;
+	char buf[65536];
+
+	n_released = 0;
+	shared_body = xmalloc(SHARED_LEN);
+	memset(shared_body, 'x', SHARED_LEN);
+	assert_int_equal(send(slow, RQ, sizeof RQ - 1, MSG_NOSIGNAL), (ssize_t)sizeof RQ - 1);
+	assert_int_equal(send(fd, RQ, sizeof RQ - 1, MSG_NOSIGNAL), (ssize_t)sizeof RQ - 1);
+	for (int64_t until = clock_mono_ms() + 5000; clock_mono_ms() < until;) {
+		n = recv(fd, buf, sizeof buf, MSG_DONTWAIT);
+		if (n > 0)
+			len += (size_t)n;
+		else if (n == 0)
+			break;
+		else
+			(void)loop_drain(loop, 1);
+	}
+	assert_true(len > SHARED_LEN && len < SHARED_LEN + 1000);
+	for (int64_t until = clock_mono_ms() + 5000; n_released == 0 && clock_mono_ms() < until;)
+		(void)loop_drain(loop, 1);
+	assert_int_equal(n_released, 1);
+	close(fd);
+	server_free(server);
+	server = NULL;
+	assert_int_equal(n_released, 2);
+	close(slow);
+	free(shared_body);
+}
+
+static void test_unix_socket(_unused_ void **state)
+{
+	char dir[] = "/tmp/dvcert-server-XXXXXX";
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	struct server *other = NULL;
+	struct err err = ERR_INIT;
+	struct stat st;
+	char *text = NULL;
+	int fd = -1;
+
+	assert_non_null(mkdtemp(dir));
+	(void)snprintf(a.sun_path, sizeof a.sun_path, "%s/m.sock", dir);
+	_cleanup_free_ char *listen_on = xasprintf("unix:%s", a.sun_path);
+	const struct server_options o = { .listen = listen_on, .clients_max = 4 };
+
+	server_free(server);
+	server = NULL;
+	assert_int_equal(server_open(loop, &o, answer, &n_calls, &server, NULL), 0);
+	assert_int_equal(stat(a.sun_path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0666);
+	assert_int_equal(server_open(loop, &o, answer, &n_calls, &other, &err), -EADDRINUSE);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
+	text = xstrdup("GET /page HTTP/1.1\r\nHost: x\r\n\r\n");
+	assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
+	free(text);
+	text = listen_to(fd, 3000);
+	assert_status(text, 200);
+	free(text);
+	close(fd);
+	server_free(server);
+	server = NULL;
+	assert_int_equal(stat(a.sun_path, &st), -1);
+	assert_int_equal(rmdir(dir), 0);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -276,6 +376,9 @@ int main(void)
 		T(test_free_with_clients),
 		T(test_idle_does_not_wake),
 		T(test_listen_addresses),
+		T(test_accept_header),
+		T(test_shared_body),
+		T(test_unix_socket),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
