@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The mapped file. The only state of the program that is not part of an object, because a signal handler has to find it. */
+/* The mapped file. Not part of an object, because a signal handler has to find it. */
 #include "daemon/io/blame.h"
 
 #include "common/clock.h"
-#include "common/fs.h"
+#include "daemon/io/mapped.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define MAGIC	 UINT32_C(0x64766331)
@@ -49,14 +46,6 @@ static struct slot *slot_of_thread(void)
 
 /* --- the end --- */
 
-/* The file was cut off while it is mapped, or its disk failed: going on without it is better than to die of it. */
-static bool is_about_us(const siginfo_t *si)
-{
-	const char *at = si->si_addr, *from = (const char *)map;
-
-	return map && si->si_signo == SIGBUS && at >= from && at < from + sizeof(*map);
-}
-
 static void mark(const siginfo_t *si)
 {
 	bool from_outside = si->si_code == SI_USER && si->si_pid != getpid();
@@ -74,13 +63,10 @@ static void on_fatal(int signum, siginfo_t *si, _unused_ void *context)
 {
 	int saved = errno;
 
-	if (is_about_us(si)) {
-		void *again = mmap(map, sizeof(*map), PROT_READ | PROT_WRITE,
-				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-
+	/* Going on without a mapped file is better than to die of it. */
+	if (mapped_forgive(si)) {
 		errno = saved;
-		if (again != MAP_FAILED)
-			return;
+		return;
 	}
 	mark(si);
 	for (size_t i = 0; i < ARRAY_SIZE(SIGNALS); i++) {
@@ -142,28 +128,14 @@ static void read_last(struct blame_file *f, struct words *ret)
 	}
 }
 
-static struct blame_file *map_file(int dir_fd)
-{
-	_cleanup_close_ int fd =
-		openat(dir_fd, BLAME_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
-	struct stat st;
-	void *m;
-
-	/* Room first: on a full disk the first touch of a page that has none would be SIGBUS. */
-	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
-	    posix_fallocate(fd, 0, sizeof(struct blame_file)) != 0)
-		return NULL;
-	m = mmap(NULL, sizeof(struct blame_file), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	return m == MAP_FAILED ? NULL : m;
-}
-
 void blame_open(int dir_fd, struct words *ret)
 {
 	/* Still open: this process did not die, whatever ended its last life (the simulator has many). */
 	bool is_first = !map;
 
 	blame_close();
-	map = map_file(dir_fd);
+	install_handlers();
+	map = mapped_open(dir_fd, BLAME_FILE, sizeof(*map));
 	if (!map)
 		return;
 	if (is_first)
@@ -171,7 +143,6 @@ void blame_open(int dir_fd, struct words *ret)
 	memset(map, 0, sizeof(*map));
 	map->magic = MAGIC;
 	my_name = NULL;
-	install_handlers();
 }
 
 void blame_stop(void)
@@ -182,11 +153,11 @@ void blame_stop(void)
 
 void blame_close(void)
 {
+	remove_handlers();
 	if (!map)
 		return;
 	map->quiet = 1;
-	remove_handlers();
-	(void)munmap(map, sizeof(*map));
+	mapped_close(map);
 	map = NULL;
 }
 
