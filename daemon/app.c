@@ -190,12 +190,21 @@ static int watch_signals(struct app *a, struct err *reterr)
 
 static int new_cc(struct app *a, struct err *reterr)
 {
-	return cc_new(a->loop, a->config, &a->cc, reterr);
+	int rc = cc_new(a->loop, a->config, &a->cc, reterr);
+
+	if (rc == 0)
+		cc_keep_rates(a->cc, store_state_fd(a->store), machine_boot());
+	return rc;
 }
 
 static int new_scutum(struct app *a, struct err *reterr)
 {
 	return scutum_new(a->loop, a->config, &a->scutum, reterr);
+}
+
+static int new_verify(struct app *a, struct err *reterr)
+{
+	return verify_new(a->loop, &a->verify, reterr);
 }
 
 static int new_preflight(struct app *a, struct err *reterr)
@@ -280,7 +289,8 @@ static void stop_domain(struct domain *d)
 	if (!d->flight)
 		return;
 	operation_cancel(d);
-	duties_cancel(d);
+	deploying_cancel(d);
+	cleaning_cancel(d);
 	revoking_cancel(d);
 	watching_cancel(d);
 }
@@ -324,6 +334,7 @@ static void stop_talking(struct app *a)
 	stop_domains(a);
 	cc_free(TAKE_PTR(a->cc));
 	scutum_free(TAKE_PTR(a->scutum));
+	verify_free(TAKE_PTR(a->verify));
 	preflight_free(TAKE_PTR(a->preflight));
 	records_free(TAKE_PTR(a->records));
 	dnslook_free(TAKE_PTR(a->dnslook));

@@ -11,8 +11,10 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/strbuf.h"
+#include "daemon/certcentral/asked.h"
 #include "daemon/core/rates.h"
 #include "daemon/io/blame.h"
+#include "daemon/pki/mark.h"
 
 #define IN_FLIGHT_MAX 32
 /* "Rate limits" names no Retry-After; without one the key waits 5 s, then twice as long each time. */
@@ -29,6 +31,7 @@ struct cc {
 	struct config *config;
 	struct http *http; /* a reload makes a new one; calls under way finish with theirs */
 	struct rates *rates;
+	struct asked *asked; /* the same over restarts; NULL: not kept */
 	struct timer *timer;
 	struct cc_queue queue;
 	struct cc_call *calls; /* all of them */
@@ -93,6 +96,7 @@ static void call_left(struct cc_call *c)
 	c->http_call = NULL;
 	c->cc->n_in_flight--;
 	rates_end(c->cc->rates, clock_mono_ms());
+	asked_end(c->cc->asked, clock_mono_ms(), clock_now());
 }
 
 static void wake(struct cc *cc)
@@ -207,6 +211,7 @@ static void on_timer(void *arg)
 			timer_set(cc->timer, wait_ms);
 			return;
 		}
+		asked_begin(cc->asked, clock_mono_ms(), clock_now());
 		call_send(cc_queue_pop(&cc->queue));
 	}
 }
@@ -334,6 +339,11 @@ static size_t limits_of(const struct config *c, struct rates_limit limits[static
 	return n;
 }
 
+static uint16_t mark_of_key(const struct config *c)
+{
+	return mark_of_secret(c->certcentral.api_key, "state/" ASKED_FILE);
+}
+
 int cc_new(struct loop *l, struct config *c, struct cc **ret, struct err *reterr)
 {
 	struct http *http = NULL;
@@ -355,6 +365,13 @@ int cc_new(struct loop *l, struct config *c, struct cc **ret, struct err *reterr
 	return 0;
 }
 
+void cc_keep_rates(struct cc *cc, int state_fd, uint64_t boot)
+{
+	assert(!cc->asked && cc->n_sent == 0);
+	cc->asked = asked_open(state_fd, boot, mark_of_key(cc->config));
+	asked_recall(cc->asked, clock_mono_ms(), clock_now(), cc->rates);
+}
+
 int cc_reconfigure(struct cc *cc, struct config *c, struct err *reterr)
 {
 	struct http *http = NULL;
@@ -372,6 +389,7 @@ int cc_reconfigure(struct cc *cc, struct config *c, struct err *reterr)
 	http_retire(cc->http);
 	cc->http = http;
 	rates_set_limits(cc->rates, limits, n);
+	asked_set_key(cc->asked, mark_of_key(c));
 	cc->blocked = false;
 	wake(cc);
 	return 0;
@@ -389,6 +407,7 @@ void cc_free(struct cc *cc)
 	timer_free(cc->timer);
 	http_free(cc->http);
 	rates_free(cc->rates);
+	asked_close(cc->asked);
 	cc_queue_done(&cc->queue);
 	config_unref(cc->config);
 	free(cc);

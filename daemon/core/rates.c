@@ -128,6 +128,13 @@ void rates_end(struct rates *r, int64_t now_ms)
 	remember(r, now_ms);
 }
 
+void rates_recall(struct rates *r, int64_t at_ms)
+{
+	r->latest_ms = MAX(r->latest_ms, at_ms);
+	forget_old(r);
+	remember(r, r->latest_ms);
+}
+
 void rates_stop(struct rates *r, int64_t until_ms)
 {
 	r->stop_ms = MAX(r->stop_ms, until_ms);

@@ -30,6 +30,10 @@ int64_t rates_begin(struct rates *r, int64_t now_ms);
 /* The answer came, or will not come any more: once for each rates_begin that returned 0. */
 void rates_end(struct rates *r, int64_t now_ms);
 
+/* A request of before this object, answered at at_ms. Before the first rates_begin, the oldest first; from then on now_ms must
+ * not be earlier. */
+void rates_recall(struct rates *r, int64_t at_ms);
+
 /* Nothing may leave before until_ms (429, Retry-After). The later of two stops wins. */
 void rates_stop(struct rates *r, int64_t until_ms);
 

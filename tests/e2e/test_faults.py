@@ -280,6 +280,28 @@ def test_rate_limit_is_kept(world):
         world.assert_good(d, name)
 
 
+def test_rate_limit_is_kept_over_restarts(world):
+    """The CA goes on counting while nobody runs: what the last process asked, and what it had under way, counts for the next one."""
+    names = [f"n{i:02}.example.jp" for i in range(10)]
+    world.start_ca("--rate", "14/3s", "--rate", "40/12s")
+    world.start_web()
+    ours = [{"requests": 12, "per": "3s"}, {"requests": 36, "per": "12s"}]
+    d = world.make_daemon(*[world.domain(n) for n in names], certcentral={"rate_limit": ours})
+    for i in range(6):
+        before = world.sandbox.counts()["n_requests"]
+        d.start()
+        base.until(lambda: world.sandbox.counts()["n_requests"] >= before + 4, timeout=40, every=0.01, why="it has asked")
+        d.stop() if i == 3 else d.kill9()
+    d.start()
+    # What the last one asked can be seen at once, and the key is nowhere.
+    assert any(r["left"] < r["requests"] for r in d.ctl("budget").json["rate_limits"])
+    assert world.sandbox.api_key.encode() not in (d.state_dir / "state" / "rates").read_bytes()
+    d.wait(*names, timeout=120)
+    assert world.sandbox.counts()["429"] == 0
+    for name in names:
+        world.assert_good(d, name)
+
+
 def test_ca_is_away_for_a_while(world):
     d = world.simple(NAME)
     world.sandbox.stop()

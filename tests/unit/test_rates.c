@@ -116,6 +116,39 @@ static void test_reload_keeps_requests(void **state)
 	assert_int_equal(take(r, 3000), 0);
 }
 
+/* What an earlier object asked counts as if this one had asked it. */
+static void test_recalled(void **state)
+{
+	const struct rates_limit limits[] = { { 3, 1000 }, { 4, 10000 } };
+	_cleanup_(rates_freep) struct rates *r = rates_new(limits, 2);
+
+	(void)state;
+	rates_recall(r, -20000); /* before this boot, in no window any more */
+	rates_recall(r, -500);
+	rates_recall(r, 100);
+	assert_int_equal(rates_left(r, 200), 1);
+	assert_int_equal(take(r, 300), 0);
+	assert_int_equal(take(r, 300), 200); /* -500 leaves the short window */
+	assert_int_equal(take(r, 500), 0);
+	assert_int_equal(take(r, 9499), 1); /* and the long one */
+	assert_int_equal(take(r, 9500), 0);
+	/* In the wrong order: it counts as the latest. */
+	rates_recall(r, 100);
+	assert_int_equal(take(r, 9600), 10300 - 9600);
+}
+
+/* As many as there are: the ring of times grows with them, and old ones go. */
+static void test_recalled_many(void **state)
+{
+	const struct rates_limit limits[] = { { 900, 180000 } };
+	_cleanup_(rates_freep) struct rates *r = rates_new(limits, 1);
+
+	(void)state;
+	for (int64_t i = 0; i < 100000; i++)
+		rates_recall(r, i * 10);
+	assert_int_equal(take(r, 999990), 1000000 - 9000 + 180000 - 999990);
+}
+
 static size_t inside(const int64_t *times, size_t n, int64_t from, int64_t to)
 {
 	size_t hits = 0;
@@ -196,6 +229,8 @@ int main(void)
 		cmocka_unit_test(test_stop),
 		cmocka_unit_test(test_time_goes_back),
 		cmocka_unit_test(test_reload_keeps_requests),
+		cmocka_unit_test(test_recalled),
+		cmocka_unit_test(test_recalled_many),
 		cmocka_unit_test(test_against_brute_force),
 		cmocka_unit_test(test_many),
 	};
