@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One small file in a folder whose owner we do not trust, perhaps written as root. Below the webroot every
- * folder is opened by one openat2() step relative to its parent, and what is written is always a new file
+ * folder is opened by one openat() step relative to its parent, and what is written is always a new file
  * that we created, moved into place by rename: nothing that lies there is ever opened for writing.
  * What it cannot prevent: the owner may remove or replace our file at any time. It is his webroot. */
 #include "daemon/dcv/webroot.h"
@@ -14,12 +14,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 #define FILE_MAX    (TOKEN_TEXT_MAX + 64) /* white space of an editor at the end */
 #define FILE_NAME   "fileauth.txt"
@@ -27,31 +25,51 @@
 #define TMP_RANDOM  8
 #define TMP_AGE_MAX 600 /* seconds; a publish takes milliseconds */
 #define SWEEP_MAX   256 /* entries looked at: the folder may be huge by intent */
-#define RACE_TRIES  64
 #define USER_MAX    64
 
 static const char *const steps[] = { ".well-known", "pki-validation" };
 
 /* ---- opening ---- */
 
+/* Do both lie on the same mount? Where the kernel does not tell (before 5.8), on the same device. */
+static bool is_same_mount(int a, int b)
+{
+	struct statx sa, sb;
+
+	if (statx(a, "", AT_EMPTY_PATH, STATX_MNT_ID, &sa) < 0 ||
+	    statx(b, "", AT_EMPTY_PATH, STATX_MNT_ID, &sb) < 0)
+		return false;
+	if ((sa.stx_mask & sb.stx_mask & STATX_MNT_ID) != 0)
+		return sa.stx_mnt_id == sb.stx_mnt_id;
+	return sa.stx_dev_major == sb.stx_dev_major && sa.stx_dev_minor == sb.stx_dev_minor;
+}
+
+static bool is_link(int dirfd, const char *name, int flags)
+{
+	struct stat st;
+
+	return fstatat(dirfd, name, &st, flags) == 0 && S_ISLNK(st.st_mode);
+}
+
+/* One step: name has no slash and is not "..", so the one thing that could lead out is a link in its place, and O_NOFOLLOW
+ * takes that in the same step. openat2(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV) would do no more, and the unit's
+ * RestrictSUIDSGID= takes it away. */
 static int open_beneath(int dirfd, const char *name, int flags)
 {
-	struct open_how how = {
-		/* no O_NOFOLLOW: RESOLVE_NO_SYMLINKS does more, and says ELOOP where O_PATH|O_NOFOLLOW says ENOTDIR */
-		.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC),
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV,
-	};
+	_cleanup_close_ int fd = -1;
+	int r = 0;
 
-	for (int i = 0; i < RACE_TRIES; i++) {
-		long fd = syscall(SYS_openat2, dirfd, name, &how, sizeof(how));
-
-		if (fd >= 0)
-			return (int)fd;
-		/* EAGAIN: the tree was renamed while the kernel walked it (openat2(2)) */
-		if (errno != EAGAIN && errno != EINTR)
-			break;
+	do
+		fd = openat(dirfd, name, flags | O_NOFOLLOW | O_CLOEXEC);
+	while (fd < 0 && errno == EINTR);
+	if (fd < 0) {
+		r = -errno;
+		/* with O_DIRECTORY a link is "not a directory"; only for the text */
+		return r == -ENOTDIR && is_link(dirfd, name, AT_SYMLINK_NOFOLLOW) ? -ELOOP : r;
 	}
-	return -errno;
+	if (is_link(fd, "", AT_EMPTY_PATH)) /* O_PATH opens the link itself */
+		return -ELOOP;
+	return is_same_mount(dirfd, fd) ? TAKE_FD(fd) : -EXDEV;
 }
 
 static const char *our_user(char buf[USER_MAX])
@@ -79,10 +97,6 @@ static int explain(struct err *reterr, int r, const char *what, const char *path
 	case EXDEV:
 		return err_set(reterr, r,
 			       "%s is on another file system than the webroot: name a webroot there", path);
-	case ENOSYS:
-		return err_set(
-			reterr, r,
-			"webroots need openat2(), which is in Linux since 5.6: use dcv.responder or DNS");
 	case EACCES:
 	case EPERM:
 		return err_set(reterr, r, "cannot %s %s: %s; user %s needs access", what, path, strerror(-r),
@@ -98,7 +112,9 @@ static int open_webroot(const char *webroot, struct err *reterr)
 	if (fd >= 0)
 		return fd;
 	if (r == -ENOENT)
-		return err_set(reterr, r, "webroot %s does not exist: create it or correct dcv.webroot",
+		return err_set(reterr, r,
+			       "webroot %s does not exist: create it or correct dcv.webroot (under systemd, "
+			       "name it in BindPaths= of the unit)",
 			       webroot);
 	if (r == -ENOTDIR)
 		return err_set(reterr, r, "webroot %s is not a folder: correct dcv.webroot", webroot);
@@ -115,8 +131,10 @@ static int open_made(int parent, const char *name)
 	if (fd < 0)
 		return fd;
 	if (fstat(fd, &st) == 0 && st.st_uid == geteuid() &&
-	    (st.st_mode & 07777 & ~(mode_t)(S_ISGID | 0755)) == 0 && (st.st_mode & 0777) != 0755)
-		(void)fchmod(fd, (st.st_mode & S_ISGID) | 0755);
+	    (st.st_mode & 07777 & ~(mode_t)(S_ISGID | 0755)) == 0 && (st.st_mode & 0777) != 0755 &&
+	    fchmod(fd, (st.st_mode & S_ISGID) | 0755) < 0)
+		(void)fchmod(fd,
+			     0755); /* RestrictSUIDSGID= lets nobody set the group's bit, not even again */
 	return fd;
 }
 

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* .well-known/pki-validation/fileauth.txt below a webroot that belongs to somebody else.
  *
- * The webroot itself (named by the admin) is opened following links; below it every step uses
- * openat2(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV), so that its owner cannot lead us out. Thread-safe;
- * meant for pool threads. */
+ * The webroot itself (named by the admin) is opened following links; below it no step follows a link or crosses a mount, so
+ * that its owner cannot lead us out. Thread-safe; meant for pool threads. */
 #pragma once
 
 #include "common/base.h"

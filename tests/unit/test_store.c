@@ -495,7 +495,7 @@ static void test_read_only(void **state)
 
 	assert_int_equal(mkdir(mnt, 0700), 0);
 	if (mount("tmpfs", mnt, "tmpfs", MS_RDONLY, "size=64k,mode=0700") == 0) {
-		fails(dir, -EROFS, "ReadWritePaths");
+		fails(dir, -EROFS, "BindPaths");
 		assert_int_equal(umount2(mnt, MNT_DETACH), 0);
 	}
 	free(mnt);
