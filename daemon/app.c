@@ -202,11 +202,6 @@ static int new_scutum(struct app *a, struct err *reterr)
 	return scutum_new(a->loop, a->config, &a->scutum, reterr);
 }
 
-static int new_verify(struct app *a, struct err *reterr)
-{
-	return verify_new(a->loop, &a->verify, reterr);
-}
-
 static int new_preflight(struct app *a, struct err *reterr)
 {
 	return preflight_new(a->loop, &a->preflight, reterr);
@@ -289,8 +284,7 @@ static void stop_domain(struct domain *d)
 	if (!d->flight)
 		return;
 	operation_cancel(d);
-	deploying_cancel(d);
-	cleaning_cancel(d);
+	duties_cancel(d);
 	revoking_cancel(d);
 	watching_cancel(d);
 }
@@ -334,7 +328,6 @@ static void stop_talking(struct app *a)
 	stop_domains(a);
 	cc_free(TAKE_PTR(a->cc));
 	scutum_free(TAKE_PTR(a->scutum));
-	verify_free(TAKE_PTR(a->verify));
 	preflight_free(TAKE_PTR(a->preflight));
 	records_free(TAKE_PTR(a->records));
 	dnslook_free(TAKE_PTR(a->dnslook));
