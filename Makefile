@@ -21,7 +21,7 @@ HARDEN   := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protectio
 HARDENLD := -pie -Wl,-z,relro,-z,now
 endif
 
-PKGS := libuv libcurl json-c libcrypto yaml-0.1 libsystemd libmicrohttpd libidn2 libpsl libcares ldns
+PKGS := libuv libcurl json-c libssl libcrypto yaml-0.1 libsystemd libmicrohttpd libidn2 libpsl libcares ldns
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 
@@ -145,7 +145,7 @@ install: all
 	install -m 0755 $(BUILD)/dvcertd $(DESTDIR)$(PREFIX)/sbin/dvcertd
 	install -m 0755 $(BUILD)/dvcertctl $(BUILD)/dvcert-sandbox $(DESTDIR)$(PREFIX)/bin/
 	install -m 0755 contrib/dns/acme-dnsapi contrib/dns/lego-httpreq $(DESTDIR)$(PREFIX)/libexec/dvcertd/
-	sed 's,/usr/sbin/dvcertd,$(PREFIX)/sbin/dvcertd,' systemd/dvcertd.service \
+	sed -E 's,=/usr/(s?bin)/dvcert,=$(PREFIX)/\1/dvcert,' systemd/dvcertd.service \
 		> $(DESTDIR)$(PREFIX)/lib/systemd/system/dvcertd.service
 	install -m 0644 systemd/dvcertd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/dvcertd.conf
 	install -m 0644 systemd/dvcertd.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/dvcertd.conf
