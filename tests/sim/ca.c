@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/clock.h"
 #include "common/err.h"
@@ -21,6 +22,7 @@
 #include "tests/sandbox/worker.h"
 #include "tests/sim/net.h"
 #include "tests/sim/world.h"
+#include "tests/sim/zone.h"
 
 #define WEB_MAX 5000
 
@@ -82,25 +84,43 @@ bool fetch_proves(const struct fetch_ports *ports, const char *name, const struc
 bool dnsask_server_is_good(const char *server)
 {
 	(void)server;
+	return true;
+}
+
+/* Its validators ask from many places: each meets some server of the zone. Looks at name, and where a CNAME leads. */
+static bool txt_shows(const char *name, const struct proof *p)
+{
+	unsigned server = (unsigned)world_range(STREAM_DNS, 0, ZONE_SERVERS - 1);
+	struct zone_view v;
+
+	zone_look(server, name, &v);
+	if (v.cname)
+		zone_look(server, v.cname, &v);
+	for (size_t i = 0; i < v.n; i++)
+		if (proof_in(p, v.txt[i], strlen(v.txt[i])))
+			return true;
 	return false;
 }
 
 bool dnsask_txt_proves(const char *server, const char *name, const struct proof *p, const atomic_bool *stop)
 {
+	_cleanup_free_ char *below = xasprintf("_dnsauth.%s", name);
+
 	(void)server;
-	(void)name;
-	(void)p;
 	(void)stop;
-	return false;
+	return txt_shows(below, p) || txt_shows(name, p);
 }
 
 bool dnsask_cname_proves(const char *server, const char *name, const char *value, const atomic_bool *stop)
 {
+	_cleanup_free_ char *below = xasprintf("_dnsauth.%s", name);
+	_cleanup_free_ char *target = xasprintf("%s" ZONE_SUFFIX, value);
+	struct zone_view v;
+
 	(void)server;
-	(void)name;
-	(void)value;
 	(void)stop;
-	return false;
+	zone_look((unsigned)world_range(STREAM_DNS, 0, ZONE_SERVERS - 1), below, &v);
+	return v.cname && strcmp(v.cname, target) == 0;
 }
 
 /* --- life --- */
@@ -121,6 +141,7 @@ void ca_begin(const char *dir, bool tells_revocations)
 	sb.api_key = xstrdup(CA_API_KEY);
 	sb.scutum_key = xstrdup(CA_SCUTUM_KEY);
 	sb.set.quiet = true;
+	sb.dns = xstrdup("10.9.0.1:53");
 	if (rates_add_text(&sb.rates, "100/5s") < 0 || rates_add_text(&sb.rates, "1000/180s") < 0)
 		abort();
 	tick_in(1);
@@ -209,6 +230,24 @@ bool ca_cancel(size_t i)
 	return true;
 }
 
+bool ca_revoke_certificates(size_t i)
+{
+	struct order *o = sb.orders[i];
+	bool any = false;
+
+	if (!order_is(o, "issued") && !order_is(o, "reissue_pending"))
+		return false;
+	for (size_t k = 0; k < o->n_certificates; k++) {
+		struct certificate *c = o->certificates[k];
+
+		if (!c->issued_at || certificates_revoked(&sb, c))
+			continue;
+		c->revoked_at = sbx_now(&sb);
+		any = true;
+	}
+	return any;
+}
+
 /* --- the ledger --- */
 
 size_t ca_n_orders(void)
@@ -226,12 +265,15 @@ void ca_order(size_t i, struct ca_order *ret)
 		.name = o->active->names[0],
 		.status = o->status,
 		.created_at = o->created_at,
+		.changed_at = orders_subject(o)->created_at,
 		.valid_till = o->valid_till,
 		.pending =
 			order_is(o, "pending") || order_is(o, "needs_approval") || order_is(o, "processing"),
 		.issued = o->active->issued_at && !certificates_revoked(&sb, o->active) &&
 			  (order_is(o, "issued") || order_is(o, "reissue_pending")),
 		.reissuing = o->next != NULL,
+		.usable = o->active->issued_at && (order_is(o, "issued") || order_is(o, "reissue_pending")),
+		.by_email = o->dcv_method == DCV_EMAIL,
 		.renewal_of = o->renewal_of,
 		.not_after = o->active->issued_at ? o->active->cert.not_after : 0,
 	};
@@ -240,6 +282,25 @@ void ca_order(size_t i, struct ca_order *ret)
 const char *ca_csr(size_t i)
 {
 	return orders_subject(sb.orders[i])->csr->pem;
+}
+
+/* Two spellings of one number: with and without zeros in front. */
+static bool same_serial(const char *a, const char *b)
+{
+	return strcasecmp(a + strspn(a, "0"), b + strspn(b, "0")) == 0;
+}
+
+bool ca_serial_revoked(const char *serial)
+{
+	for (size_t i = 0; i < sb.n_certificates; i++)
+		if (sb.certificates[i]->issued_at && same_serial(sb.certificates[i]->cert.serial, serial))
+			return certificates_revoked(&sb, sb.certificates[i]);
+	return false;
+}
+
+bool ca_tells(void)
+{
+	return sb.set.revocation != REVOCATION_SILENT && sb.set.revocation != REVOCATION_GARBAGE;
 }
 
 int64_t ca_n_429(void)

@@ -45,6 +45,8 @@ void ca_fault(const char *fault);
  * state for that. */
 bool ca_console(size_t order, const char *action);
 bool ca_cancel(size_t order);
+/* Its certificates are revoked, and the order goes on: as CAs do it when they had to revoke many, so that each can be reissued for free. */
+bool ca_revoke_certificates(size_t order);
 
 /* --- the ledger --- */
 
@@ -54,10 +56,13 @@ struct ca_order {
 	const char *name; /* the common name */
 	const char *status;
 	int64_t created_at;
+	int64_t changed_at; /* its last certificate was asked for */
 	int64_t valid_till; /* of the plan; 0: no certificate yet */
 	bool pending;	    /* it may still become a certificate */
 	bool issued;	    /* it has a good one */
 	bool reissuing;
+	bool usable;   /* it can be reissued, whatever became of its certificate */
+	bool by_email; /* somebody has to read an e-mail first */
 	int64_t renewal_of;
 	int64_t not_after; /* of its certificate */
 };
@@ -66,6 +71,10 @@ size_t ca_n_orders(void);
 void ca_order(size_t i, struct ca_order *ret);
 /* The request (PEM, the CA's own spelling) of what the order is working on or has. */
 const char *ca_csr(size_t i);
+/* Was the certificate of this serial number revoked? */
+bool ca_serial_revoked(const char *serial);
+/* Does it tell of revocations now, to everybody who asks? */
+bool ca_tells(void);
 /* 429s that the CA itself gave. */
 int64_t ca_n_429(void);
 /* Posts of orders that were accepted. */

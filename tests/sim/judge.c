@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tests/sim/judge.h"
+#include "tests/sim/judge_priv.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -11,17 +11,13 @@
 #include "common/fs.h"
 #include "common/mem.h"
 #include "common/str.h"
-#include "daemon/core/record.h"
 #include "daemon/pki/chain.h"
 #include "daemon/pki/key.h"
 #include "tests/sim/ca.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/life.h"
 #include "tests/sim/plan.h"
-#include "tests/sim/scenario.h"
-#include "tests/sim/world.h"
 
-#define DAY	 INT64_C(86400)
 #define FILE_CAP (1u << 20)
 #define N_FILES	 4
 /* A post that was counted may arrive so much later. */
@@ -48,6 +44,7 @@ static struct {
 	struct stamp record_stamp, pair_stamp[N_FILES];
 	struct record *record;
 	int64_t end; /* of the certificate behind the link */
+	char serial[65];
 } known[PLAN_DOMAINS_MAX];
 
 /* Did the file change since? Takes the new stamp. */
@@ -72,12 +69,9 @@ static size_t index_of(const char *name)
 	return (size_t)(a - actors);
 }
 
-#define bad(...) (show_records(), world_violation(__VA_ARGS__))
-static void show_records(void);
-
 /* --- records --- */
 
-static const struct record *record_of(const char *name)
+const struct record *judge_record(const char *name)
 {
 	_cleanup_free_ char *path = xasprintf("%s/state/%s.json", scenario_state_dir(), name);
 	_cleanup_free_ char *text = NULL;
@@ -96,7 +90,7 @@ static const struct record *record_of(const char *name)
 
 bool judge_is_held(const char *name)
 {
-	const struct record *r = record_of(name);
+	const struct record *r = judge_record(name);
 
 	return r && r->held;
 }
@@ -111,8 +105,7 @@ static bool names_order(const struct record *r, const struct ca_order *o)
 	return r->cert.order_id == o->id;
 }
 
-/* A line about each domain in front of a verdict. */
-static void show_records(void)
+void judge_show_records(void)
 {
 	for (unsigned i = 0; i < n_actors; i++) {
 		const struct record *r = known[i].record;
@@ -186,7 +179,7 @@ static void judge_need(const struct ca_order *new_order, size_t n)
 		if (o.pending)
 			bad("order %lld for %s was bought while order %lld is %s", (long long)new_order->id,
 			    o.name, (long long)o.id, o.status);
-		if (o.issued && o.valid_till - world_wall() > PLAN_LEFT)
+		if (o.usable && o.valid_till - world_wall() > PLAN_LEFT)
 			bad("order %lld for %s was bought while the plan of order %lld lasts %lld days",
 			    (long long)new_order->id, o.name, (long long)o.id,
 			    (long long)((o.valid_till - world_wall()) / DAY));
@@ -227,7 +220,7 @@ void judge_ca_changed(size_t orders_before, size_t certificates_before)
 		ca_order(i, &o);
 		if (!o.pending && !o.reissuing)
 			continue;
-		r = record_of(o.name);
+		r = judge_record(o.name);
 		if (!names_order(r, &o))
 			bad("order %lld for %s is named by no record", (long long)o.id, o.name);
 		if (!has_key(o.name, ca_csr(i)))
@@ -277,7 +270,7 @@ static bool pair_is_new(const char *name, struct stamp stamps[N_FILES])
 }
 
 /* What serves must be whole. Returns the end of the certificate. */
-static int64_t judge_pair(const char *name, unsigned generation)
+static int64_t judge_pair(const char *name, unsigned generation, char ret_serial[65])
 {
 	_cleanup_free_ char *cert = live_file(name, FILES[0]), *chain = live_file(name, FILES[1]);
 	_cleanup_free_ char *full = live_file(name, FILES[2]), *key = live_file(name, FILES[3]), *both = NULL;
@@ -295,8 +288,14 @@ static int64_t judge_pair(const char *name, unsigned generation)
 	if (cert_read(cert, strlen(cert), &info, NULL) < 0)
 		bad("live/%s/cert.pem cannot be read", name);
 	end = info.not_after;
+	snprintf(ret_serial, 65, "%s", info.serial);
 	cert_info_done(&info);
 	return end;
+}
+
+const char *judge_serial(const struct actor *a)
+{
+	return known[a - actors].serial;
 }
 
 static void judge_live(struct actor *a, const struct record *r, bool after_cut)
@@ -308,7 +307,7 @@ static void judge_live(struct actor *a, const struct record *r, bool after_cut)
 	if (generation == 0)
 		known[i].end = 0;
 	else if (generation != a->live || pair_is_new(a->name, known[i].pair_stamp))
-		known[i].end = judge_pair(a->name, generation);
+		known[i].end = judge_pair(a->name, generation, known[i].serial);
 	if (generation < least)
 		bad("live/%s went back from generation %u to %u", a->name, least, generation);
 	a->live = generation;
@@ -346,7 +345,7 @@ static void judge_orders(void)
 		ca_order(i, &o);
 		if ((!o.pending && !o.issued) || is_superseded(i, &o))
 			continue;
-		r = record_of(o.name);
+		r = judge_record(o.name);
 		if (!names_order(r, &o) && scenario_actor(o.name)->present)
 			bad("order %lld for %s (%s) is named by no record", (long long)o.id, o.name,
 			    o.status);
@@ -365,7 +364,7 @@ static void judge_all(bool after_cut)
 		return;
 	seen = disk_changes() + ca_n_certificates();
 	for (unsigned i = 0; i < n_actors; i++) {
-		const struct record *r = record_of(actors[i].name);
+		const struct record *r = judge_record(actors[i].name);
 
 		judge_live(&actors[i], r, after_cut);
 		if (r && r->held && actors[i].present && actors[i].person_until < world_wall())
@@ -373,6 +372,7 @@ static void judge_all(bool after_cut)
 			    r->error.code ? r->error.code : "?", r->error.message ? r->error.message : "");
 	}
 	judge_orders();
+	judge_dns(false);
 	if (ca_n_429() > 0)
 		bad("the CA's rate window was broken");
 }
@@ -385,6 +385,7 @@ void judge_disk(void)
 void judge_now(void)
 {
 	judge_all(false);
+	judge_revoked();
 	if (disk_sync_failed_ms() != 0 && life_is_on() && world_now_ms() > disk_sync_failed_ms() + 120000)
 		bad("the daemon goes on although fsync has failed");
 }
@@ -411,7 +412,7 @@ void judge_settled(void)
 
 	judge_all(false);
 	for (unsigned i = 0; i < n_actors; i++) {
-		const struct record *r = record_of(actors[i].name);
+		const struct record *r = judge_record(actors[i].name);
 
 		if (!actors[i].present)
 			continue;
@@ -425,6 +426,8 @@ void judge_settled(void)
 		if (actors[i].live == 0)
 			bad("%s has no certificate at the end", actors[i].name);
 	}
+	judge_dns(true);
+	judge_none_is_revoked();
 	for (unsigned i = 1; i <= n_actors && !busy; i++) {
 		_cleanup_free_ char *root = xasprintf("%s/../web%u/.well-known/pki-validation/fileauth.txt",
 						      scenario_state_dir(), i);

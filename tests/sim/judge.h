@@ -15,5 +15,13 @@ void judge_disk(void);
 void judge_now(void);
 /* Two days after the last trouble. */
 void judge_settled(void);
+/* After every event of the daemon's loop: does every domain have a next time? */
+void judge_time(void);
+struct loop;
+/* A life has made its loop, and keeps it there. */
+void judge_time_begin(struct loop **made);
+void judge_time_forget(void);
+/* A record is about to appear in DNS. */
+void judge_proof_is_recorded(const char *name, const char *value);
 /* Is the domain held, by its record on disk? */
 bool judge_is_held(const char *name);

@@ -7,6 +7,7 @@
 #include "common/log.h"
 #include "daemon/app.h"
 #include "tests/sim/disk.h"
+#include "tests/sim/judge.h"
 #include "tests/sim/net.h"
 #include "tests/sim/world.h"
 
@@ -43,6 +44,7 @@ enum life_end life_run(const char *config_file, int *ret_code)
 		r = (int)LIFE_ENDED + 1;
 	}
 	life.on = false;
+	judge_time_forget();
 	world_drop_daemon();
 	net_forget_daemon();
 	disk_close_all();

@@ -7,6 +7,7 @@
 
 #include "common/mem.h"
 #include "daemon/io/work.h"
+#include "tests/sim/judge.h"
 #include "tests/sim/net.h"
 #include "tests/sim/world.h"
 
@@ -36,6 +37,7 @@ int loop_new(struct loop **ret, _unused_ struct err *reterr)
 {
 	n_handlers = 0;
 	*ret = xmalloc(sizeof(**ret));
+	judge_time_begin(ret);
 	return 0;
 }
 
@@ -50,6 +52,7 @@ void loop_run(struct loop *l)
 	while (!l->stopped) {
 		if (!world_step(INT64_MAX / 2))
 			world_violation("the world has come to a standstill");
+		judge_time();
 		l->wakeups++;
 	}
 	l->stopped = false;

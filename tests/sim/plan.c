@@ -26,6 +26,9 @@ static const struct {
 	[TROUBLE_CONSOLE] = { "console", 40000 },
 	[TROUBLE_CA] = { "ca", 100000 },
 	[TROUBLE_WEB] = { "web", 60000 },
+	[TROUBLE_DNS] = { "dns", 150000 },  /* of a call */
+	[TROUBLE_CAP] = { "cap", 1000000 }, /* of a seed */
+	[TROUBLE_MASS] = { "mass", 1000000 },
 };
 
 const char *trouble_name(enum trouble t)
@@ -55,7 +58,7 @@ void plan_make(void)
 	plan.n_domains = plan.domains_asked ? plan.domains_asked : (unsigned)n;
 	plan.days = plan.days_asked ? plan.days_asked : (unsigned)days;
 	for (unsigned i = 0; i < TROUBLE_NR; i++) {
-		bool on = world_chance(STREAM_PLAN, 600000);
+		bool on = world_chance(STREAM_PLAN, i == TROUBLE_MASS ? 200000 : 600000);
 		int64_t rate = world_range(STREAM_PLAN, 1, 10) * kinds[i].most / 10;
 
 		plan.rate[i] = on && !plan.without[i] ? rate : 0;

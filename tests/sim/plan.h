@@ -20,6 +20,9 @@ enum trouble {
 	TROUBLE_CONSOLE,     /* people at the CA: approvals, rejections, revocations */
 	TROUBLE_CA,	     /* slow to issue, lists that lag, wrong certificates */
 	TROUBLE_WEB,	     /* web servers are down */
+	TROUBLE_DNS,	     /* updates and programs fail or are not answered, secondaries lag */
+	TROUBLE_CAP,	     /* the CA issues for ever shorter: 199, 99, 46 days */
+	TROUBLE_MASS,	     /* the CA revokes (nearly) everything on one day */
 	TROUBLE_NR
 };
 

@@ -16,6 +16,8 @@ enum stream {
 	STREAM_CRASH,
 	STREAM_CLOCK,
 	STREAM_CONSOLE,
+	STREAM_DNS,
+	STREAM_MASS, /* what the CA does to all certificates at once */
 	STREAM_NR
 };
 
