@@ -202,6 +202,11 @@ static int new_scutum(struct app *a, struct err *reterr)
 	return scutum_new(a->loop, a->config, &a->scutum, reterr);
 }
 
+static int new_verify(struct app *a, struct err *reterr)
+{
+	return verify_new(a->loop, &a->verify, reterr);
+}
+
 static int new_preflight(struct app *a, struct err *reterr)
 {
 	return preflight_new(a->loop, &a->preflight, reterr);
@@ -238,10 +243,19 @@ struct step {
 
 /* The state folder's lock comes first: two daemons never get further than that. */
 static const struct step STEPS[] = {
-	{ "state folder", open_store },	 { "event loop", new_loop },  { "signals", watch_signals },
-	{ "trust store", load_trust },	 { "CertCentral", new_cc },   { "Scutum", new_scutum },
-	{ "preflight", new_preflight },	 { "DNS", new_dns },	      { "OCSP", new_revoked },
-	{ "responder", open_responder }, { "records", load_domains }, { "control socket", open_control },
+	{ "state folder", open_store },
+	{ "event loop", new_loop },
+	{ "signals", watch_signals },
+	{ "trust store", load_trust },
+	{ "CertCentral", new_cc },
+	{ "Scutum", new_scutum },
+	{ "TLS look", new_verify },
+	{ "preflight", new_preflight },
+	{ "DNS", new_dns },
+	{ "OCSP", new_revoked },
+	{ "responder", open_responder },
+	{ "records", load_domains },
+	{ "control socket", open_control },
 };
 
 /* What the service manager and scripts are told (sysexits.h). */
@@ -284,7 +298,8 @@ static void stop_domain(struct domain *d)
 	if (!d->flight)
 		return;
 	operation_cancel(d);
-	duties_cancel(d);
+	deploying_cancel(d);
+	cleaning_cancel(d);
 	revoking_cancel(d);
 	watching_cancel(d);
 }
@@ -328,6 +343,7 @@ static void stop_talking(struct app *a)
 	stop_domains(a);
 	cc_free(TAKE_PTR(a->cc));
 	scutum_free(TAKE_PTR(a->scutum));
+	verify_free(TAKE_PTR(a->verify));
 	preflight_free(TAKE_PTR(a->preflight));
 	records_free(TAKE_PTR(a->records));
 	dnslook_free(TAKE_PTR(a->dnslook));

@@ -9,7 +9,9 @@
  *   upkeep.c       what concerns all domains at once: the day's orders, a clock that was set
  *   dnsproof.c     what an order needs in DNS
  *   authkey.c      the account's AuthKey, for request tokens
- *   duties.c       deploying and cleaning up
+ *   deploying.c    bringing a certificate to its targets, and seeing it served
+ *   rollback.c     back to the generation before
+ *   cleaning.c     taking proofs away again
  *   revoking.c     revocations on command
  *   watching.c     what others do to our certificates
  *   mending.c      the files of an installed certificate, and what was lost of them
@@ -40,6 +42,7 @@
 #include "daemon/dcv/responder.h"
 #include "daemon/deploy/generation.h"
 #include "daemon/deploy/scutum.h"
+#include "daemon/deploy/verify.h"
 #include "daemon/io/loop.h"
 #include "daemon/io/work.h"
 #include "daemon/ops/control.h"
@@ -62,11 +65,12 @@ enum domain_state {
 const char *domain_state_name(enum domain_state s);
 
 struct app;
-struct operation; /* a job's operation under way: operations.c */
-struct duty_run;  /* a duty under way: duties.c */
-struct revoking;  /* the same: revoking.c */
-struct watching;  /* the same: watching.c */
-struct authkeys;  /* authkey.c */
+struct operation;  /* a job's operation under way: operations.c */
+struct deploy_run; /* a deployment under way: deploying.c */
+struct cleaning;   /* the same: cleaning.c */
+struct revoking;   /* the same: revoking.c */
+struct watching;   /* the same: watching.c */
+struct authkeys;   /* authkey.c */
 
 STAILQ_HEAD(history_list, history_line);
 
@@ -81,8 +85,8 @@ struct history_line {
 /* What a domain needs only while something is going on; ten thousand idle domains have none. */
 struct flight {
 	struct operation *operation; /* the job's operation, at most one */
-	struct duty_run *deploying;
-	struct duty_run *cleaning;
+	struct deploy_run *deploying;
+	struct cleaning *cleaning;
 	struct revoking *revoking;
 	struct watching *watching;
 	struct work *saving;	/* the record is being written */
@@ -157,6 +161,7 @@ struct app {
 	struct shared_trust *trust;
 	struct cc *cc;
 	struct scutum *scutum;
+	struct verify *verify;
 	struct preflight *preflight;
 	struct dnslook *dnslook;
 	struct records *records;
@@ -272,9 +277,15 @@ enum job_op operation_kind(const struct operation *o);
 /* Is a pool thread at it? It cannot be stopped then. */
 bool operation_is_local(const struct operation *o);
 
-/* --- duties.c --- */
-void duties_start(struct domain *d);
-void duties_cancel(struct domain *d);
+/* --- deploying.c --- */
+void deploying_start(struct domain *d);
+void deploying_cancel(struct domain *d);
+/* The next deployment or daily look. */
+int64_t deploying_next_at(const struct domain *d);
+
+/* --- cleaning.c --- */
+void cleaning_start(struct domain *d);
+void cleaning_cancel(struct domain *d);
 
 /* --- places.c --- */
 /* The responder serves the value of a job from the time it is known until the order is issued. */

@@ -152,7 +152,8 @@ static enum damage look_at_link(struct mending_work *w)
 		(void)err_set(
 			&w->err, -EBADMSG,
 			"live/%s points to generation %04u, not to %04u, which was installed last: point "
-			"it to ../archive/%s/%04u again, or run dvcertctl renew",
+			"it to ../archive/%s/%04u again, or run dvcertctl renew (or rollback, if that was "
+			"meant)",
 			w->name, live, w->generation, w->name, w->generation);
 		return DAMAGE_LINK;
 	}

@@ -50,6 +50,7 @@ static const struct report_row REPORTS[REPORT_NR] = {
 	[REPORT_REVOKE_DONE] = ROW(WARNING, "revocation-done", "1e"),
 	[REPORT_REVOKE_RETRY] = ROW(WARNING, "revocation-retry", "1f"),
 	[REPORT_REVOKE_FAILED] = ROW(ERROR, "revocation-failed", "20"),
+	[REPORT_NOT_SERVED] = ROW(ERROR, "not-served", "21"),
 };
 
 const struct log_msgid *message_of_report(enum report_kind k, enum log_level *ret_level)

@@ -20,7 +20,8 @@
 	X(KEY_STOPPED, "key-stopped", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a0c")                                    \
 	X(CRASHED, "domain-crashed", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a0d")                                     \
 	X(MACHINE, "machine-warning", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a0e")                                    \
-	X(MENDED, "certificate-files-mended", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a0f")
+	X(MENDED, "certificate-files-mended", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a0f")                            \
+	X(ROLLED_BACK, "rolled-back", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a10")
 
 #define X(id, name, uuid) extern const struct log_msgid MSG_##id;
 MESSAGES(X)

@@ -202,7 +202,15 @@ static void remove_domain(struct takeover *t, struct domain *d)
 	t->removed++;
 }
 
-/* The id decides whose certificate it is at Scutum; the name of the target has the host only. */
+/* Is it another place now? The id decides whose certificate it is at Scutum (the name of the target has the host only); another key
+ * to push with changes nothing there. */
+static bool has_moved(const struct cfg_deploy *a, const struct cfg_deploy *b)
+{
+	if (a->type == CFG_DEPLOY_SCUTUM && b->type == CFG_DEPLOY_SCUTUM)
+		return strcmp(a->scutum.id, b->scutum.id) != 0;
+	return !config_same_deploy(a, b);
+}
+
 static bool redo_moved(struct record *rec, const struct cfg_domain *old, const struct cfg_domain *now)
 {
 	bool any = false;
@@ -211,7 +219,7 @@ static bool redo_moved(struct record *rec, const struct cfg_domain *old, const s
 		for (uint32_t k = 0; k < old->n_deploy; k++) {
 			const struct cfg_deploy *a = &old->deploy[k], *b = &now->deploy[i];
 
-			if (strcmp(a->target, b->target) == 0 && strcmp(a->scutum.id, b->scutum.id) != 0)
+			if (strcmp(a->target, b->target) == 0 && has_moved(a, b))
 				any = duty_redo(rec, b->target) || any;
 		}
 	}

@@ -107,8 +107,7 @@ void runner_env(const struct domain *d, struct job_env *env)
 		.fresh_reference = reference,
 	};
 	memcpy(&env->rnd, rnd + 16, sizeof(env->rnd));
-	env->order_allowed_at =
-		budget_next_at(d->app->budget, env->now, d->app->n_reserved - (d->is_reserving ? 1 : 0));
+	env->order_allowed_at = budget_post_at(d->app->budget, env->now, d->app->n_reserved, d->rec);
 }
 
 void runner_view(const struct domain *d, struct view *ret)
@@ -300,7 +299,7 @@ static int64_t duties_due_at(const struct domain *d)
 	int64_t at = DUE_NEVER;
 
 	if (!f || !f->deploying)
-		at = MIN(at, duty_deploy_next_at(r));
+		at = MIN(at, deploying_next_at(d));
 	if (!f || !f->cleaning)
 		at = MIN(at, duty_clean_next_at(r));
 	if (!f || !f->revoking)
@@ -408,7 +407,8 @@ static void carry_on(struct domain *d)
 	places_serve(d);
 	refresh(d);
 	if (may_start && !crashes_is_aside(d->rec)) {
-		duties_start(d);
+		cleaning_start(d);
+		deploying_start(d);
 		revoking_start(d);
 		watching_start(d);
 	}
@@ -471,6 +471,7 @@ static void start_or_queue(struct domain *d, const struct decision *dec)
 
 void runner_begin(struct domain *d, enum want want, bool new_key)
 {
+	d->rec->rest_until = 0;
 	runner_event(d, &(struct job_event){ .kind = EV_START,
 					     .job_kind = want == WANT_REISSUE ? JOB_REISSUE : JOB_ORDER,
 					     .new_key = new_key });
@@ -558,7 +559,8 @@ void domain_free(struct domain *d)
 
 	if (d->flight) {
 		operation_cancel(d);
-		duties_cancel(d);
+		deploying_cancel(d);
+		cleaning_cancel(d);
 		revoking_cancel(d);
 		watching_cancel(d);
 		if (d->flight->saving)

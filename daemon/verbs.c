@@ -307,6 +307,7 @@ const struct control_verb VERBS[] = {
 	{ "resend-emails", verb_resend_emails, true },
 	{ "duplicate", verb_duplicate, true },
 	{ "deploy", verb_deploy, true },
+	{ "rollback", verb_rollback, true },
 	{ "auth-key", verb_auth_key, false },
 	{ "budget", verb_budget, false },
 	{ "reload", verb_reload, false },

@@ -55,6 +55,7 @@ void verb_wait(struct control_request *rq, void *arg);
 void verb_renew(struct control_request *rq, void *arg);
 void verb_reissue(struct control_request *rq, void *arg);
 void verb_deploy(struct control_request *rq, void *arg);
+void verb_rollback(struct control_request *rq, void *arg);
 void verb_cancel(struct control_request *rq, void *arg);
 void verb_revoke(struct control_request *rq, void *arg);
 void verb_check_dcv(struct control_request *rq, void *arg);

@@ -96,3 +96,8 @@ int64_t budget_next_at(struct budget *b, int64_t now, uint32_t reserved)
 		return b->at[too_many] + BUDGET_SPAN + 1;
 	return now + BUDGET_SPAN;
 }
+
+int64_t budget_post_at(struct budget *b, int64_t now, uint32_t claims, const struct record *rec)
+{
+	return budget_next_at(b, now, budget_is_claimed_by(rec) ? 0 : claims);
+}

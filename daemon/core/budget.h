@@ -23,6 +23,10 @@ void budget_refund(struct budget *b, int64_t at);
 /* The earliest time at which another post may be made (now, when it may be at once) if `reserved` others have a prior claim. */
 int64_t budget_next_at(struct budget *b, int64_t now, uint32_t reserved);
 
+/* The same for the job of rec, out of `claims` that there are in all. Whoever has a claim does not stand behind other claims: where there
+ * are more than places, each would wait for the others, for ever. */
+int64_t budget_post_at(struct budget *b, int64_t now, uint32_t claims, const struct record *rec);
+
 /* Has this domain a claim on a place in the day's orders: will its job post one that costs money? */
 bool budget_is_claimed_by(const struct record *rec);
 

@@ -22,6 +22,7 @@ static const char *const TEXTS[REASON_NR] = {
 	[REASON_BUDGET] = "certcentral.max_orders_per_day is reached",
 	[REASON_KEY_LOST] = "the private key is lost",
 	[REASON_LOOKING] = "its order is being looked up at CertCentral",
+	[REASON_RESTING] = "rolled back, so nothing is renewed for a while",
 	[REASON_REVOKING] = "its order is being revoked on command",
 };
 
@@ -143,6 +144,17 @@ static bool has_expired(const struct view *v, struct decision *d)
 	return true;
 }
 
+/* The newer certificate is there and nobody wants it now; another one would be no better. */
+static bool is_resting(const struct view *v, struct decision *d)
+{
+	if (v->rec->rest_until <= v->now)
+		return false;
+	d->reason = REASON_RESTING;
+	d->due_at = v->rec->rest_until;
+	d->then = decide_replacement(v, d->due_at, false);
+	return true;
+}
+
 static bool is_past_renewal(const struct view *v, struct decision *d)
 {
 	int64_t at = decide_renew_at(v);
@@ -189,9 +201,9 @@ static bool has_lost_its_key(const struct view *v, struct decision *d)
 
 typedef bool check_fn(const struct view *v, struct decision *d);
 
-static check_fn *const CHECKS[] = { is_held,	     is_under_way,     has_no_certificate,
-				    is_looked_up,    is_revoked,       has_expired,
-				    is_past_renewal, has_lost_its_key, is_another };
+static check_fn *const CHECKS[] = { is_held,	      is_under_way, has_no_certificate, is_looked_up,
+				    is_revoked,	      has_expired,  is_resting,		is_past_renewal,
+				    has_lost_its_key, is_another };
 
 static void compare_names(const struct view *v, struct decision *d)
 {

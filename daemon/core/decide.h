@@ -21,6 +21,7 @@ enum reason {
 	REASON_BUDGET,	 /* something is wanted, but the day's orders are spent */
 	REASON_KEY_LOST, /* the key of the certificate is gone from our disk */
 	REASON_LOOKING,	 /* the certificate was read off its files: its order is being looked up */
+	REASON_RESTING, /* rolled back: a person looks into it, and the older certificate is good for a while */
 	REASON_REVOKING, /* something is wanted, but a person is having its whole order revoked */
 	REASON_NR
 };

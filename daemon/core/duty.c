@@ -21,6 +21,8 @@ static void deploy_begin_anew(struct record_deploy *d)
 	d->state = DEPLOY_TODO;
 	d->attempts = 0;
 	d->next_at = 0;
+	d->looked_at = 0;
+	d->differs = false;
 	deploy_set_error(d, NULL);
 }
 
@@ -112,37 +114,136 @@ int64_t duty_deploy_next_at(const struct record *rec)
 	return at;
 }
 
+static bool is_verify(const struct record_deploy *d)
+{
+	return record_deploy_type(d->target) == CFG_DEPLOY_VERIFY;
+}
+
+static int64_t look_at(const struct record_deploy *d, int64_t tempo)
+{
+	return d->state == DEPLOY_DONE && is_verify(d) ? d->looked_at + RETRY_LOOK * tempo : DUE_NEVER;
+}
+
+uint32_t duty_look_due(const struct record *rec, int64_t tempo, int64_t now)
+{
+	for (uint32_t i = 0; i < rec->n_deploys; i++) {
+		if (look_at(&rec->deploys[i], tempo) <= now)
+			return i;
+	}
+	return DUTY_NONE;
+}
+
+int64_t duty_look_next_at(const struct record *rec, int64_t tempo)
+{
+	int64_t at = DUE_NEVER;
+
+	for (uint32_t i = 0; i < rec->n_deploys; i++)
+		at = MIN(at, look_at(&rec->deploys[i], tempo));
+	return at;
+}
+
 static bool needs_a_person(enum fault f)
 {
 	return f == FAULT_REFUSED || f == FAULT_AUTH || f == FAULT_CONFIG || f == FAULT_BAD_CERT;
 }
 
-void duty_deploy_done(struct record *rec, uint32_t i, const struct job_env *env, const struct outcome *o,
-		      struct job_update *u)
+/* May what this kind does have been done in vain, because something in front of it was not done yet? */
+static bool depends_on_others(enum cfg_deploy_type t)
+{
+	return t == CFG_DEPLOY_RELOAD || t == CFG_DEPLOY_EXEC || t == CFG_DEPLOY_VERIFY;
+}
+
+/* Target i changed something: those behind it that ran before it, because it had failed or is new, run again. */
+static void run_again_behind(struct record *rec, uint32_t i)
+{
+	for (uint32_t k = i + 1; k < rec->n_deploys; k++) {
+		struct record_deploy *d = &rec->deploys[k];
+
+		if (!depends_on_others(record_deploy_type(d->target)))
+			continue;
+		if (d->state == DEPLOY_DONE)
+			deploy_begin_anew(d);
+		else if (d->state == DEPLOY_TODO)
+			d->next_at = 0; /* its error stays until it is mended */
+	}
+}
+
+/* An earlier certificate of ours is back: what brought the present one there is repeated. */
+static void run_again_before(struct record *rec, uint32_t i)
+{
+	for (uint32_t k = 0; k < i; k++) {
+		if (!is_verify(&rec->deploys[k]) && rec->deploys[k].state == DEPLOY_DONE)
+			deploy_begin_anew(&rec->deploys[k]);
+	}
+}
+
+static void deploy_succeeded(struct record *rec, uint32_t i, int64_t now, struct job_update *u)
 {
 	struct record_deploy *d = &rec->deploys[i];
+	bool only_looked = d->state == DEPLOY_DONE;
+
+	if (is_verify(d)) {
+		d->looked_at = now;
+		d->differs = false;
+	}
+	if (only_looked)
+		return;
+	d->state = DEPLOY_DONE;
+	d->at = now;
+	d->attempts = 0;
+	d->next_at = 0;
+	deploy_set_error(d, NULL);
+	job_report(u, REPORT_DEPLOYED, "%s has generation %04u", d->target, d->generation);
+	if (!is_verify(d))
+		run_again_behind(rec, i);
+}
+
+/* What deploy/verify.h calls an answer that is not ours; what was not reached, or could not be compared, says nothing. */
+static bool serves_something_else(const struct outcome *o)
+{
+	static const char *const CODES[] = { "not-served", "chain-incomplete", "expired" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(CODES); i++) {
+		if (strcmp(o->code, CODES[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+void duty_deploy_done(struct record *rec, uint32_t i, const struct job_env *env, const struct outcome *o,
+		      bool is_old, struct job_update *u)
+{
+	struct record_deploy *d = &rec->deploys[i];
+	bool was_done = d->state == DEPLOY_DONE;
 	int64_t delay;
 
 	u->persist = true;
-	d->at = env->now;
 	if (o->fault == FAULT_NONE) {
-		d->state = DEPLOY_DONE;
-		d->attempts = 0;
-		d->next_at = 0;
-		deploy_set_error(d, NULL);
-		job_report(u, REPORT_DEPLOYED, "%s has generation %04u", d->target, d->generation);
+		deploy_succeeded(rec, i, env->now, u);
 		return;
 	}
+	d->at = env->now;
 	deploy_set_error(d, o);
+	if (is_verify(d) && serves_something_else(o)) {
+		d->looked_at = env->now;
+		d->differs = true;
+	}
 	if (needs_a_person(o->fault)) {
 		d->attempts++;
 		d->state = DEPLOY_FAILED;
 		job_report(u, REPORT_DEPLOY_FAILED, "%s: %s", d->target, o->message);
 		return;
 	}
+	d->state = DEPLOY_TODO;
 	delay = retry_delay(env->tempo, d->attempts++, RETRY_CAP, env->rnd);
 	d->next_at = env->now + MAX(delay, o->retry_after);
-	job_report(u, REPORT_DEPLOY_RETRY, "%s: %s", d->target, o->message);
+	if (!was_done) {
+		job_report(u, REPORT_DEPLOY_RETRY, "%s: %s", d->target, o->message);
+		return;
+	}
+	job_report(u, REPORT_NOT_SERVED, "%s: %s", d->target, o->message);
+	if (is_old)
+		run_again_before(rec, i);
 }
 
 static void end_if_far(int64_t *at, int64_t now, int64_t latest)
@@ -158,8 +259,10 @@ void duty_end_far_pauses(struct record *rec, int64_t now, int64_t latest)
 	if (rec->revocation)
 		end_if_far(&rec->revocation->next_at, now, latest);
 	end_if_far(&rec->clean_at, now, latest);
-	for (uint32_t i = 0; i < rec->n_deploys; i++)
+	for (uint32_t i = 0; i < rec->n_deploys; i++) {
 		end_if_far(&rec->deploys[i].next_at, now, latest);
+		end_if_far(&rec->deploys[i].looked_at, now, now);
+	}
 }
 
 uint32_t duty_clean_due(const struct record *rec, int64_t now)

@@ -19,9 +19,13 @@ bool duty_redo(struct record *rec, const char *target);
 uint32_t duty_deploy_due(const struct record *rec, int64_t now);
 /* The earliest time at which a target becomes due, DUE_NEVER when there is nothing to do. */
 int64_t duty_deploy_next_at(const struct record *rec);
-/* The deployment of rec->deploys[i] ended. */
+/* The same for the daily look at what is served: a `verify` that is done. */
+uint32_t duty_look_due(const struct record *rec, int64_t tempo, int64_t now);
+int64_t duty_look_next_at(const struct record *rec, int64_t tempo);
+/* The deployment of rec->deploys[i], or a look at it, ended; docs/DEPLOYMENT.md has the rules. is_old: what is served instead is an
+ * earlier certificate of ours. */
 void duty_deploy_done(struct record *rec, uint32_t i, const struct job_env *env, const struct outcome *o,
-		      struct job_update *u);
+		      bool is_old, struct job_update *u);
 
 /* Pauses that end after `latest` were begun under a clock that was far ahead: they end now. */
 void duty_end_far_pauses(struct record *rec, int64_t now, int64_t latest);

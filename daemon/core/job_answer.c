@@ -458,6 +458,8 @@ static void on_install(struct job_ctx *c)
 			job_retry(c, c->ev->outcome);
 		return;
 	}
+	record_keep_previous(c->rec);
+	c->rec->rest_until = 0;
 	job_set_str(&cert->serial, in->serial);
 	job_set_str(&cert->names, c->job->names);
 	job_set_str(&cert->key, c->job->key);

@@ -95,17 +95,66 @@ void record_revocation_free(struct record_revocation *v)
 	free(v);
 }
 
+static void cert_done(struct record_cert *c)
+{
+	free(c->serial);
+	free(c->names);
+	free(c->key);
+	free(c->method);
+	free(c->revoked_for);
+}
+
+static void previous_free(struct record_cert *c)
+{
+	if (!c)
+		return;
+	cert_done(c);
+	free(c);
+}
+
+static char *copy_of(const char *s)
+{
+	return s ? xstrdup(s) : NULL;
+}
+
+void record_keep_previous(struct record *r)
+{
+	struct record_cert *c = NULL;
+
+	if (r->cert.generation == 0)
+		return;
+	c = xmalloc(sizeof(*c));
+	*c = r->cert;
+	c->serial = copy_of(c->serial);
+	c->names = copy_of(c->names);
+	c->key = copy_of(c->key);
+	c->method = copy_of(c->method);
+	c->revoked_for = copy_of(c->revoked_for);
+	previous_free(r->previous);
+	r->previous = c;
+}
+
+enum cfg_deploy_type record_deploy_type(const char *target)
+{
+	size_t len = strcspn(target, ":#");
+
+	for (unsigned i = 0; i < CFG_DEPLOY_NR; i++) {
+		const char *word = cfg_deploy_type_name((enum cfg_deploy_type)i);
+
+		if (strlen(word) == len && strncmp(target, word, len) == 0)
+			return (enum cfg_deploy_type)i;
+	}
+	return CFG_DEPLOY_NR;
+}
+
 void record_free(struct record *r)
 {
 	if (!r)
 		return;
 	record_job_free(r->job);
 	record_revocation_free(r->revocation);
-	free(r->cert.serial);
-	free(r->cert.names);
-	free(r->cert.key);
-	free(r->cert.method);
-	free(r->cert.revoked_for);
+	cert_done(&r->cert);
+	previous_free(r->previous);
 	free(r->error.code);
 	free(r->error.message);
 	for (uint32_t i = 0; i < r->n_deploys; i++) {

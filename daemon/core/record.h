@@ -121,11 +121,13 @@ enum deploy_state { DEPLOY_TODO, DEPLOY_DONE, DEPLOY_FAILED, DEPLOY_STATE_NR };
 struct record_deploy {
 	char *target;
 	enum deploy_state state;
+	bool differs;	     /* verify: the last look saw something else than ours */
 	unsigned generation; /* what is (to be) deployed */
 	unsigned attempts;
-	int64_t at;	 /* of the last change of state */
-	int64_t next_at; /* TODO: when to try; 0: now */
-	char *code;	 /* of the last failure; NULL: none */
+	int64_t at;	   /* of the last change of state */
+	int64_t next_at;   /* TODO: when to try; 0: now */
+	int64_t looked_at; /* verify: of the last look that got an answer; 0: none */
+	char *code;	   /* of the last failure; NULL: none */
 	char *message;
 };
 
@@ -149,7 +151,9 @@ struct record {
 	bool held_for_key; /* ... because of the API key: a new start of the program may bring another one */
 	bool frozen;	   /* in memory only: the file on disk is not ours to replace */
 	struct record_cert cert;
-	struct record_job *job;		      /* NULL: none */
+	struct record_cert *previous; /* what was installed before it, or left by a rollback; NULL: none */
+	int64_t rest_until;	      /* rolled back: no renewal by itself until then; 0: none */
+	struct record_job *job;	      /* NULL: none */
 	struct record_revocation *revocation; /* NULL: none */
 	struct record_error error;
 	struct record_deploy *deploys;
@@ -166,6 +170,11 @@ struct record *record_new(const char *name);
 void record_free(struct record *r);
 DEFINE_CLEANUP(struct record *, record_free)
 void record_job_free(struct record_job *j);
+/* The certificate of r becomes its previous one; what is left in r->cert has the same values, and strings of its own. Nothing when
+ * there is none. */
+void record_keep_previous(struct record *r);
+/* What kind of target is this, by its name; CFG_DEPLOY_NR: none that is known. */
+enum cfg_deploy_type record_deploy_type(const char *target);
 void record_revocation_free(struct record_revocation *v);
 
 /* Names as a record keeps them, blank separated; the caller frees. Whoever compares names compares this text. */

@@ -65,7 +65,7 @@ static int get_uints(const struct json *o, const struct time_field *f, size_t n,
 	return 0;
 }
 
-static int decode_cert(const struct json *o, struct record_cert *c, struct err *reterr)
+static int decode_cert(const struct json *o, const char *where, struct record_cert *c, struct err *reterr)
 {
 	static const struct json_field F[] = {
 		{ "order_id", JSON_WANT_I64, offsetof(struct record_cert, order_id), JSON_REQUIRED },
@@ -90,14 +90,14 @@ static int decode_cert(const struct json *o, struct record_cert *c, struct err *
 		{ "revoked_at", offsetof(struct record_cert, revoked_at) },
 	};
 	static const struct time_field U[] = { { "generation", offsetof(struct record_cert, generation) } };
-	int rc = json_pick(o, "certificate", F, ARRAY_SIZE(F), 0, c, reterr);
+	int rc = json_pick(o, where, F, ARRAY_SIZE(F), 0, c, reterr);
 
 	if (rc == 0)
 		rc = get_times(o, T, ARRAY_SIZE(T), c, reterr);
 	if (rc == 0)
 		rc = get_uints(o, U, ARRAY_SIZE(U), c, reterr);
 	if (rc == 0 && (c->generation == 0 || c->not_after == 0))
-		rc = err_set(reterr, -EBADMSG, "certificate: generation and not_after are needed");
+		rc = err_set(reterr, -EBADMSG, "%s: generation and not_after are needed", where);
 	return rc;
 }
 
@@ -267,10 +267,12 @@ static int decode_deploy(const struct json *o, struct record_deploy *d, struct e
 		{ "target", JSON_WANT_STR, offsetof(struct record_deploy, target), JSON_REQUIRED },
 		{ "code", JSON_WANT_STR, offsetof(struct record_deploy, code), 0 },
 		{ "message", JSON_WANT_STR, offsetof(struct record_deploy, message), 0 },
+		{ "differs", JSON_WANT_BOOL, offsetof(struct record_deploy, differs), 0 },
 	};
 	static const struct time_field T[] = {
 		{ "at", offsetof(struct record_deploy, at) },
 		{ "next_at", offsetof(struct record_deploy, next_at) },
+		{ "looked_at", offsetof(struct record_deploy, looked_at) },
 	};
 	static const struct time_field U[] = {
 		{ "generation", offsetof(struct record_deploy, generation) },
@@ -390,14 +392,26 @@ static int decode_lists(const struct json *o, struct record *r, struct err *rete
 	return rc;
 }
 
+static int decode_certs(const struct json *o, struct record *r, struct err *reterr)
+{
+	const struct json *part = NULL;
+	int rc = json_get_obj(o, "certificate", &part);
+
+	if (rc == 1)
+		rc = decode_cert(part, "certificate", &r->cert, reterr);
+	if (rc >= 0)
+		rc = json_get_obj(o, "previous", &part);
+	if (rc != 1)
+		return rc;
+	r->previous = xmalloc(sizeof(*r->previous));
+	return decode_cert(part, "previous", r->previous, reterr);
+}
+
 static int decode_parts(const struct json *o, struct record *r, struct err *reterr)
 {
 	const struct json *part = NULL;
-	int rc;
+	int rc = decode_certs(o, r, reterr);
 
-	rc = json_get_obj(o, "certificate", &part);
-	if (rc == 1)
-		rc = decode_cert(part, &r->cert, reterr);
 	if (rc >= 0)
 		rc = json_get_obj(o, "job", &part);
 	if (rc == 1)
@@ -411,7 +425,7 @@ static int decode_parts(const struct json *o, struct record *r, struct err *rete
 	if (rc == 1)
 		rc = decode_revocation(part, r, reterr);
 	if (rc < 0 && reterr && reterr->code == 0)
-		err_set(reterr, -EBADMSG, "certificate, job, error and revocation must be objects");
+		err_set(reterr, -EBADMSG, "certificate, previous, job, error and revocation must be objects");
 	return rc;
 }
 
@@ -431,7 +445,8 @@ static int decode_head(const char *name, const struct json *o, struct record *r,
 		return err_set(reterr, -EBADMSG, "held: missing");
 	if (json_get_bool(o, "held_for_key", &r->held_for_key) < 0)
 		return err_set(reterr, -EBADMSG, "held_for_key: not a boolean");
-	if (get_uint(o, "clean_attempts", &r->clean_attempts, reterr) < 0)
+	if (get_uint(o, "clean_attempts", &r->clean_attempts, reterr) < 0 ||
+	    get_time(o, "rest_until", &r->rest_until, reterr) < 0)
 		return -EBADMSG;
 	return get_time(o, "clean_at", &r->clean_at, reterr);
 }

@@ -113,6 +113,10 @@ static struct json *encode_deploys(const struct record *r)
 		json_set_i64(o, "attempts", d->attempts);
 		json_set_time(o, "at", d->at);
 		json_set_time(o, "next_at", d->next_at);
+		if (d->looked_at) {
+			json_set_time(o, "looked_at", d->looked_at);
+			json_set_bool(o, "differs", d->differs);
+		}
 		json_set_str(o, "code", d->code);
 		json_set_str(o, "message", d->message);
 		json_add(a, o);
@@ -173,6 +177,10 @@ struct json *record_encode(const struct record *r)
 		json_set_bool(o, "held_for_key", true);
 	if (r->cert.generation != 0)
 		json_set(o, "certificate", encode_cert(&r->cert));
+	if (r->previous)
+		json_set(o, "previous", encode_cert(r->previous));
+	if (r->rest_until)
+		json_set_time(o, "rest_until", r->rest_until);
 	if (r->job)
 		json_set(o, "job", encode_job(r->job));
 	if (r->revocation)

@@ -16,6 +16,9 @@
 #define RETRY_ABSENT_AGE   15
 #define RETRY_ABSENT_LOOKS 3
 
+/* How often a certificate that was seen to be served is looked at again: daily. */
+#define RETRY_LOOK 1440
+
 /* No pause is longer than this (the order budget asks for a day): one that is comes from a clock that was far ahead. */
 #define RETRY_LONGEST(tempo) (MAX((int64_t)86401, RETRY_CAP * (tempo)) + 1)
 

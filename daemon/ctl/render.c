@@ -417,6 +417,23 @@ void render_deploy(const struct json *answer, const struct render_options *o, st
 	(void)o;
 }
 
+void render_rollback(const struct json *answer, const struct render_options *o, struct strbuf *sb)
+{
+	const char *rest = render_text_of(answer, "rest_until", NULL);
+
+	render_escaped(sb, render_text_of(answer, "name", "-"));
+	strbuf_addf(
+		sb,
+		": generation %04lld is live again instead of %04lld, valid until %s; its targets follow\n",
+		(long long)render_number_of(answer, "generation"),
+		(long long)render_number_of(answer, "left"), render_text_of(answer, "not_after", "-"));
+	if (rest)
+		strbuf_addf(sb,
+			    "nothing is renewed before %s; dvcertctl renew or another rollback ends that\n",
+			    rest);
+	(void)o;
+}
+
 void render_wait(const struct json *answer, const struct render_options *o, struct strbuf *sb)
 {
 	const struct json *domains = render_list_of(answer, "domains");

@@ -24,6 +24,7 @@ void render_history(const struct json *answer, const struct render_options *o, s
 /* One line per domain that was accepted, refused or waited for; what a reload changed. */
 void render_renew(const struct json *answer, const struct render_options *o, struct strbuf *sb);
 void render_deploy(const struct json *answer, const struct render_options *o, struct strbuf *sb);
+void render_rollback(const struct json *answer, const struct render_options *o, struct strbuf *sb);
 void render_wait(const struct json *answer, const struct render_options *o, struct strbuf *sb);
 void render_reissue(const struct json *answer, const struct render_options *o, struct strbuf *sb);
 void render_reload(const struct json *answer, const struct render_options *o, struct strbuf *sb);

@@ -38,7 +38,7 @@ static struct job_update deploy_ends(struct record *r, uint32_t i, enum fault f,
 	struct outcome o = { .fault = f, .retry_after = retry_after, .code = "503", .message = "busy" };
 	struct job_update u = { 0 };
 
-	duty_deploy_done(r, i, &ENV, &o, &u);
+	duty_deploy_done(r, i, &ENV, &o, false, &u);
 	return u;
 }
 

@@ -516,7 +516,7 @@ static void test_examples(void **state)
 	c = load_right();
 	assert_int_equal(c->n_domains, 6);
 	assert_int_equal(c->n_providers, 2);
-	assert_string_equal(secret_bytes(config_find(c, "www.example.jp")->deploy[0].scutum.key_passphrase),
+	assert_string_equal(secret_bytes(config_find(c, "www.example.jp")->deploy[4].scutum.key_passphrase),
 			    "pass phrase");
 	config_unref(c);
 }

@@ -81,6 +81,8 @@ static void add_deploys(struct record *r)
 						.generation = 6,
 						.attempts = 1,
 						.at = T0 + 23,
+						.looked_at = T0 + 24,
+						.differs = true,
 						.code = xstrdup("403"),
 						.message = xstrdup("key refused") };
 }
@@ -108,6 +110,10 @@ static struct record *full_record(void)
 	r->cert.key = xstrdup("rsa 3072");
 	r->cert.method = xstrdup("http-token");
 	r->cert.revoked_for = xstrdup("keyCompromise");
+	record_keep_previous(r);
+	r->previous->generation = 6;
+	r->previous->certificate_id = 4699;
+	r->rest_until = T0 + 55;
 	r->job = full_job();
 	r->revocation = xmalloc(sizeof(*r->revocation));
 	*r->revocation = (struct record_revocation){ .order_id = 4711,
@@ -247,6 +253,8 @@ static void same_deploy(const struct record_deploy *a, const struct record_deplo
 	assert_int_equal(a->attempts, b->attempts);
 	assert_int_equal(a->at, b->at);
 	assert_int_equal(a->next_at, b->next_at);
+	assert_int_equal(a->looked_at, b->looked_at);
+	assert_int_equal(a->differs, b->differs);
 	same_text(a->code, b->code);
 	same_text(a->message, b->message);
 }
@@ -262,6 +270,9 @@ static void test_every_field_survives(void **state)
 	assert_string_equal(b->name, NAME);
 	assert_true(b->held);
 	same_cert(&a->cert, &b->cert);
+	assert_non_null(b->previous);
+	same_cert(a->previous, b->previous);
+	assert_int_equal(b->rest_until, T0 + 55);
 	same_job(a->job, b->job);
 	same_revocation(a->revocation, b->revocation);
 	same_text(a->error.code, b->error.code);
@@ -458,6 +469,12 @@ static void test_damaged(void **state)
 		{ "\"key_lost\": true", "\"key_lost\": \"true\"", "key_lost" },
 		{ "\"order_over\": true", "\"order_over\": \"true\"", "order_over" },
 		{ "\"other_id\": 4714", "\"other_id\": \"4714\"", "other_id" },
+		{ "\"previous\": {", "\"previous\": 1, \"previouss\": {", "must be" },
+		{ "\"generation\": 6,\n    \"order_id\"", "\"generation\": 0,\n    \"order_id\"",
+		  "previous: generation" },
+		{ "\"rest_until\": \"", "\"rest_until\": \"x", "rest_until" },
+		{ "\"looked_at\": \"", "\"looked_at\": \"x", "looked_at" },
+		{ "\"differs\": true", "\"differs\": 1", "differs" },
 		{ "\"revocation\": {", "\"revocation\": 1, \"revocatiom\": {", "must be" },
 		{ "\"order_id\": 4711,\n    \"certificate_id\": 4715", "\"order_id\": 0", "order_id" },
 		{ "\"order_id\": 4711,\n    \"certificate_id\": 4715", "\"certificate_id\": 4715",
