@@ -85,19 +85,18 @@ static void default_signals(void)
 	(void)pthread_sigmask(SIG_SETMASK, &none, NULL);
 }
 
-/* 0 = /dev/null, 1 and 2 = output, all others closed by exec. Returns where status is now, or a negative errno. */
-static int place_descriptors(int output, int status)
+/* 0 = input or /dev/null (-1), 1 and 2 = output, all others closed by exec. Returns where status is now, or a negative errno. */
+static int place_descriptors(int input, int output, int status)
 {
-	int null = -1;
-
 	/* Out of the way first: a daemon started without descriptors 0-2 has its pipes there. */
 	status = fcntl(status, F_DUPFD_CLOEXEC, 3);
 	output = fcntl(output, F_DUPFD_CLOEXEC, 3);
-	if (status < 0 || output < 0)
+	input = input >= 0 ? fcntl(input, F_DUPFD_CLOEXEC, 3) : open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (status < 0 || output < 0 || input < 0)
 		return -errno;
-	(void)close(STDIN_FILENO);
-	null = open("/dev/null", O_RDONLY); /* not close-on-exec; it gets the lowest number, 0 */
-	if (null < 0 || dup2(output, STDOUT_FILENO) < 0 || dup2(output, STDERR_FILENO) < 0 ||
+	/* 0 itself may be /dev/null now, and a dup2() to itself would leave it to be closed by exec. */
+	if ((input == STDIN_FILENO ? fcntl(input, F_SETFD, 0) : dup2(input, STDIN_FILENO)) < 0 ||
+	    dup2(output, STDOUT_FILENO) < 0 || dup2(output, STDERR_FILENO) < 0 ||
 	    close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
 		return -errno;
 	return status;
@@ -127,9 +126,9 @@ static int check_and_exec(const struct child_spec *spec)
 	return -errno;
 }
 
-_noreturn_ static void run_program(const struct child_spec *spec, int output, int status)
+_noreturn_ static void run_program(const struct child_spec *spec, int input, int output, int status)
 {
-	int r = place_descriptors(output, status);
+	int r = place_descriptors(input, output, status);
 
 	if (r >= 0) {
 		status = r;
@@ -374,7 +373,7 @@ static void keep_zombies(void)
 
 /* With all signals blocked, so that none runs a handler of ours in the child (libuv's writes to a pipe that the
  * child shares with us: the daemon would take the child's SIGTERM for its own). */
-static pid_t fork_program(const struct child_spec *spec, int output, int status)
+static pid_t fork_program(const struct child_spec *spec, int input, int output, int status)
 {
 	sigset_t all, old;
 	pid_t pid = 0;
@@ -383,20 +382,41 @@ static pid_t fork_program(const struct child_spec *spec, int output, int status)
 	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
 	pid = fork();
 	if (pid == 0)
-		run_program(spec, output, status);
+		run_program(spec, input, output, status);
 	pid = pid < 0 ? -errno : pid;
 	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return pid;
 }
 
+/* All of the input is in the pipe before anybody reads it: it fits, so nobody has to wait. -1: there is none. */
+static int make_input(const char *text, int *ret)
+{
+	_cleanup_close_ int end = -1;
+	int fds[2] = { -1, -1 };
+	size_t len = text ? strlen(text) : 0;
+
+	if (!text)
+		return 0;
+	if (len > CHILD_INPUT_MAX)
+		return -EFBIG;
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return -errno;
+	*ret = fds[0];
+	end = fds[1];
+	return write(end, text, len) == (ssize_t)len ? 0 : -EIO;
+}
+
 static int start(struct child *c, const struct child_spec *spec)
 {
+	_cleanup_close_ int input = -1;
 	_cleanup_close_ int output = -1;
 	_cleanup_close_ int status = -1;
 	int fds[2] = { -1, -1 };
 	int pidfd = -1;
-	int r = 0;
+	int r = make_input(spec->input, &input);
 
+	if (r < 0)
+		return r;
 	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
 		return -errno;
 	c->status_fd = fds[0];
@@ -409,7 +429,7 @@ static int start(struct child *c, const struct child_spec *spec)
 	if (r < 0)
 		return r;
 	keep_zombies();
-	c->pid = fork_program(spec, output, status);
+	c->pid = fork_program(spec, input, output, status);
 	if (c->pid < 0)
 		return c->pid;
 	pidfd = pidfd_open(c->pid, 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Runs a program of the administrator: no shell, its own session and process group, the environment that is given and
- * nothing else, default signals, umask 077, in "/", only descriptors 0 (empty), 1 and 2 (captured together, capped), a
+ * nothing else, default signals, umask 077, in "/", only descriptors 0 (empty, or what it is given), 1 and 2 (captured together, capped), a
  * deadline. After the deadline the whole group gets SIGTERM, 2 s later SIGKILL; the group is also killed when the
  * program ends and leaves children behind. */
 #pragma once
@@ -10,12 +10,14 @@
 struct child;
 
 #define CHILD_OUTPUT_MAX 4096 /* what is kept, from the end; the rest is read and dropped */
+#define CHILD_INPUT_MAX	 4096 /* fits into any pipe */
 
 struct child_spec {
 	const char *const *argv; /* argv[0] absolute (else start_error is -EINVAL); NULL-terminated; copied */
 	const char *const *env;	 /* "NAME=value"; NULL-terminated; the whole environment; copied */
 	const char *label;	 /* for logs */
 	int64_t timeout_ms;
+	const char *input; /* standard input, at most CHILD_INPUT_MAX bytes; copied. NULL: empty */
 };
 
 struct child_result {

@@ -666,6 +666,56 @@ static int group_teardown(_unused_ void **state)
 	return nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
+/* --- input --------------------------------------------------------------------------------------------- */
+
+static const struct child_result *run_input(const char *body, const char *input)
+{
+	_cleanup_free_ char *path = make_script(body);
+	static const char *const env[] = { "PATH=/usr/bin:/bin", NULL };
+	const char *argv[] = { path, NULL };
+	struct child_spec spec = { .argv = argv, .env = env, .timeout_ms = LONG_MS, .input = input };
+
+	n_awaited = 1;
+	child_start(loop, &spec, on_done, &seen, NULL);
+	loop_run(loop);
+	assert_int_equal(loop_drain(loop, LONG_MS), 0);
+	return &seen.r;
+}
+
+static void test_input(_unused_ void **state)
+{
+	char full[CHILD_INPUT_MAX + 2];
+
+	check_exit(run_input("cat; echo .", "one\ntwo"), 0);
+	assert_string_equal(seen.output, "one\\x0atwo.");
+	check_exit(run_input("cat; echo .", ""), 0); /* its end is seen at once */
+	assert_string_equal(seen.output, ".");
+	check_exit(run_input("exit 3", "nobody reads this"), 3);
+
+	memset(full, 'x', sizeof full);
+	full[CHILD_INPUT_MAX] = '\0';
+	check_exit(run_input("wc -c", full), 0);
+	assert_string_equal(seen.output, "4096");
+	full[CHILD_INPUT_MAX] = 'x';
+	full[CHILD_INPUT_MAX + 1] = '\0';
+	check_not_started(run_input("exit 0", full), -EFBIG);
+}
+
+/* Pipes have the numbers of the standard descriptors when those were closed. */
+static void test_input_without_standard_descriptors(_unused_ void **state)
+{
+	int kept = dup(STDIN_FILENO);
+
+	assert_true(kept > 2);
+	(void)close(STDIN_FILENO);
+	check_exit(run_input("cat", "through"), 0);
+	assert_string_equal(seen.output, "through");
+	check_exit(run_script("cat; exit 5", LONG_MS), 5);
+	assert_string_equal(seen.output, "");
+	assert_int_equal(dup2(kept, STDIN_FILENO), STDIN_FILENO);
+	(void)close(kept);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(int argc, char **argv)
@@ -695,6 +745,8 @@ int main(int argc, char **argv)
 		TEST(test_cancel_at_once),
 		TEST(test_cancel_after_the_end),
 		TEST(test_many_at_once),
+		TEST(test_input),
+		TEST(test_input_without_standard_descriptors),
 	};
 
 	if (argc > 1)
