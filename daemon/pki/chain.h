@@ -47,3 +47,9 @@ int chain_check(const char *pem, size_t len, const struct key *k, const char *co
 int cert_read(const char *pem, size_t len, struct cert_info *ret, struct err *reterr) _must_check_;
 /* True when the first certificate of the PEM text belongs to k. */
 bool cert_belongs(const char *pem, size_t len, const struct key *k);
+
+/* Nothing but certificates that can be read, written as this program writes them: no byte before, between or behind, at most
+ * CHAIN_CERTS_MAX. The empty text is none. -EBADMSG. */
+int certs_plain(const char *pem, size_t len, struct err *reterr) _must_check_;
+/* The same for one unencrypted private key. */
+int key_plain(const char *pem, size_t len, struct key **ret, struct err *reterr) _must_check_;
