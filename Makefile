@@ -42,7 +42,7 @@ LDFLAGS_ALL := $(HARDENLD) $(SANFLAGS) $(LDFLAGS)
 
 # Everything but the files that hold a main().
 LIB_SRC := $(wildcard common/*.c config/*.c daemon/*/*.c daemon/*.c)
-LIB_SRC := $(filter-out daemon/main.c daemon/ctl/main.c,$(LIB_SRC))
+LIB_SRC := $(filter-out daemon/main.c daemon/ctl/main.c daemon/helper/main.c,$(LIB_SRC))
 SANDBOX_SRC := $(wildcard tests/sandbox/*.c)
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 MODEL_SRC := $(wildcard tests/model/model_*.c)
@@ -57,7 +57,7 @@ UNIT_BIN := $(UNIT_SRC:%.c=$(BUILD)/%)
 MODEL_BIN := $(MODEL_SRC:%.c=$(BUILD)/%)
 FUZZ_BIN := $(FUZZ_SRC:%.c=$(BUILD)/%)
 BENCH_BIN := $(BENCH_SRC:%.c=$(BUILD)/%)
-PROGRAMS := $(BUILD)/dvcertd $(BUILD)/dvcertctl $(BUILD)/dvcert-sandbox
+PROGRAMS := $(BUILD)/dvcertd $(BUILD)/dvcertctl $(BUILD)/dvcertd-helper $(BUILD)/dvcert-sandbox
 
 # Manual pages; the options of dvcertd.yaml(5) are written from the tables of the configuration.
 MAN_SRC := $(wildcard docs/man/*.[158])
@@ -79,6 +79,11 @@ $(LIB): $(LIB_OBJ)
 
 $(BUILD)/dvcertd: $(BUILD)/daemon/main.o $(LIB)
 $(BUILD)/dvcertctl: $(BUILD)/daemon/ctl/main.o $(LIB)
+$(BUILD)/dvcertd-helper: $(BUILD)/daemon/helper/main.o $(LIB)
+# Runs as root: no library is loaded that it does not call.
+$(BUILD)/dvcertd-helper: LDFLAGS_ALL += -Wl,--as-needed
+# Where the daemon finds it, when it is not beside the daemon.
+$(BUILD)/daemon/deploy/assist.o: CPPFLAGS_ALL += -DLIBEXECDIR='"$(PREFIX)/libexec/dvcertd"'
 $(BUILD)/dvcert-sandbox: $(SANDBOX_OBJ) $(LIB)
 $(PROGRAMS):
 	@echo "  LD      $@"
@@ -144,9 +149,13 @@ install: all
 		$(addprefix $(DESTDIR)$(PREFIX)/share/man/man,1 5 8)
 	install -m 0755 $(BUILD)/dvcertd $(DESTDIR)$(PREFIX)/sbin/dvcertd
 	install -m 0755 $(BUILD)/dvcertctl $(BUILD)/dvcert-sandbox $(DESTDIR)$(PREFIX)/bin/
-	install -m 0755 contrib/dns/acme-dnsapi contrib/dns/lego-httpreq $(DESTDIR)$(PREFIX)/libexec/dvcertd/
+	install -m 0755 contrib/dns/acme-dnsapi contrib/dns/lego-httpreq $(BUILD)/dvcertd-helper \
+		$(DESTDIR)$(PREFIX)/libexec/dvcertd/
 	sed -E 's,=/usr/(s?bin)/dvcert,=$(PREFIX)/\1/dvcert,' systemd/dvcertd.service \
 		> $(DESTDIR)$(PREFIX)/lib/systemd/system/dvcertd.service
+	sed 's,/usr/libexec/dvcertd,$(PREFIX)/libexec/dvcertd,' systemd/dvcertd-helper@.service \
+		> $(DESTDIR)$(PREFIX)/lib/systemd/system/dvcertd-helper@.service
+	install -m 0644 systemd/dvcertd-helper.socket $(DESTDIR)$(PREFIX)/lib/systemd/system/
 	install -m 0644 systemd/dvcertd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/dvcertd.conf
 	install -m 0644 systemd/dvcertd.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/dvcertd.conf
 	install -m 0644 config/examples/*.yaml $(DESTDIR)$(PREFIX)/share/doc/dvcertd/examples/
