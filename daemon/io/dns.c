@@ -52,8 +52,11 @@ struct dns_call {
 	struct ares_addr_port_node addr;
 	enum dns_type type;
 	dns_done_fn *done;
+	dns_addresses_fn *done_addresses; /* instead: this is a look-up of addresses */
 	void *owner;
 	struct dns_parsed *parsed;
+	struct sockaddr_storage *addresses;
+	size_t n_addresses;
 	struct outcome outcome; /* when nothing could be parsed */
 	bool finished;
 	bool delivering;
@@ -67,7 +70,8 @@ static void finish(struct dns_call *c, enum fault fault, const char *code, const
 
 	c->finished = true;
 	(void)outcome_set(&c->outcome, fault, code, "%s: %s of %s: %s",
-			  c->server ? c->server : "the system's resolvers", dns_type_name(c->type),
+			  c->server ? c->server : "the system's resolvers",
+			  c->done_addresses ? "addresses" : dns_type_name(c->type),
 			  str_escape(c->name, strlen(c->name), name, sizeof name), why);
 }
 
@@ -118,6 +122,49 @@ static void on_answer(void *arg, int status, _unused_ int timeouts, unsigned cha
 		finish(c, FAULT_UNCLEAR, "bad_answer", err.text);
 }
 
+static bool has_address(const struct dns_call *c, const struct sockaddr_storage *a)
+{
+	for (size_t i = 0; i < c->n_addresses; i++)
+		if (memcmp(&c->addresses[i], a, sizeof *a) == 0)
+			return true;
+	return false;
+}
+
+static void keep_addresses(struct dns_call *c, const struct ares_addrinfo *ai)
+{
+	c->addresses = xcalloc(DNS_ADDRESSES_MAX, sizeof *c->addresses);
+	for (const struct ares_addrinfo_node *n = ai->nodes; n && c->n_addresses < DNS_ADDRESSES_MAX;
+	     n = n->ai_next) {
+		struct sockaddr_storage a = { 0 };
+
+		if ((n->ai_family != AF_INET && n->ai_family != AF_INET6) || n->ai_addrlen > sizeof a)
+			continue;
+		memcpy(&a, n->ai_addr, n->ai_addrlen);
+		if (!has_address(c, &a)) /* hosts files repeat themselves */
+			c->addresses[c->n_addresses++] = a;
+	}
+}
+
+static void on_addresses(void *arg, int status, _unused_ int timeouts, struct ares_addrinfo *ai)
+{
+	struct dns_call *c = arg;
+
+	if (!c->finished && status == ARES_SUCCESS && ai)
+		keep_addresses(c, ai);
+	if (ai)
+		ares_freeaddrinfo(ai);
+	if (c->finished)
+		return;
+	if (c->n_addresses > 0)
+		c->finished = true;
+	else if (status == ARES_SUCCESS || status == ARES_ENODATA || status == ARES_ENOTFOUND)
+		finish(c, FAULT_UNSENT, "no_address", "there is none");
+	else if (status == ARES_EBADNAME)
+		finish(c, FAULT_UNSENT, "bad_name", "not a name that DNS can carry");
+	else
+		finish_status(c, status);
+}
+
 /* --- life of a call ------------------------------------------------------------------------------------- */
 
 static void call_free(struct dns_call *c)
@@ -129,12 +176,20 @@ static void call_free(struct dns_call *c)
 	assert(LIST_EMPTY(&c->socks));
 	timer_free(c->timer);
 	dns_parsed_free(c->parsed);
+	free(c->addresses);
 	free(c->name);
 	free(c->server);
 	free(c);
 }
 
-static void call_deliver(struct dns_call *c)
+static void deliver_addresses(struct dns_call *c)
+{
+	const struct dns_addresses a = { .outcome = c->outcome, .at = c->addresses, .n = c->n_addresses };
+
+	c->done_addresses(&a, c->owner);
+}
+
+static void deliver_answer(struct dns_call *c)
 {
 	const struct dns_answer failed = { .outcome = c->outcome, .owner = "" };
 	struct dns_answer a = c->parsed ? *dns_parsed_answer(c->parsed) : failed;
@@ -143,8 +198,16 @@ static void call_deliver(struct dns_call *c)
 		finish(c, a.outcome.fault, a.outcome.code, a.outcome.message); /* who said so */
 		a.outcome = c->outcome;
 	}
-	c->delivering = true;
 	c->done(&a, c->owner);
+}
+
+static void call_deliver(struct dns_call *c)
+{
+	c->delivering = true;
+	if (c->done_addresses)
+		deliver_addresses(c);
+	else
+		deliver_answer(c);
 	call_free(c);
 }
 
@@ -265,13 +328,13 @@ static bool parse_server(const char *text, struct ares_addr_port_node *ret)
 static int make_channel(struct dns_call *c)
 {
 	char nothing[] = "/dev/null";
-	char lookups[] = "b";
+	char lookups[] = "fb"; /* f: the hosts file, which is for addresses only */
 	struct ares_options o = {
 		.flags = ARES_FLAG_EDNS | (c->server ? ARES_FLAG_NOCHECKRESP : 0),
 		.timeout = (int)(c->timeout_ms / 7 + 1), /* doubled for each try: 1 + 2 + 4 */
 		.tries = TRIES,
 		.ednspsz = DNS_UDP_MAX,
-		.lookups = lookups,
+		.lookups = c->done_addresses && !c->server ? lookups : lookups + 1,
 		.sock_state_cb = on_sock_state,
 		.sock_state_cb_data = c,
 		.resolvconf_path = nothing,
@@ -287,33 +350,47 @@ static int make_channel(struct dns_call *c)
 	return c->server ? ares_set_servers_ports(c->channel, &c->addr) : ARES_SUCCESS;
 }
 
+static bool open_channel(struct dns_call *c)
+{
+	int r = 0;
+
+	if (c->server && !parse_server(c->server, &c->addr)) {
+		finish(c, FAULT_UNSENT, "bad_server", "not an address of a server (ADDR:PORT or [v6]:PORT)");
+		return false;
+	}
+	r = make_channel(c);
+	if (r != ARES_SUCCESS)
+		finish(c, FAULT_LOCAL, "dns", ares_strerror(r));
+	return r == ARES_SUCCESS;
+}
+
 static void send_query(struct dns_call *c, bool recurse)
 {
 	unsigned char wire[DNS_QUERY_MAX];
 	struct err err = ERR_INIT;
 	uint16_t id = 0;
 	size_t len = 0;
-	int r = 0;
 
 	clock_random(&id, sizeof id);
 	if (dns_query_build(c->name, c->type, recurse, id, wire, &len, &err) < 0) {
 		finish(c, FAULT_UNSENT, "bad_name", "not a name that DNS can carry");
 		return;
 	}
-	if (c->server && !parse_server(c->server, &c->addr)) {
-		finish(c, FAULT_UNSENT, "bad_server", "not an address of a server (ADDR:PORT or [v6]:PORT)");
-		return;
-	}
-	r = make_channel(c);
-	if (r != ARES_SUCCESS) {
-		finish(c, FAULT_LOCAL, "dns", ares_strerror(r));
-		return;
-	}
-	ares_send(c->channel, wire, (int)len, on_answer, c); /* may call back */
+	if (open_channel(c))
+		ares_send(c->channel, wire, (int)len, on_answer, c); /* may call back */
 }
 
-void dns_start(struct dns *d, const struct dns_query *q, dns_done_fn *done, void *owner,
-	       struct dns_call **ret)
+static void ask_addresses(struct dns_call *c)
+{
+	const struct ares_addrinfo_hints hints = { .ai_flags = ARES_AI_NOSORT,
+						   .ai_family = AF_UNSPEC,
+						   .ai_socktype = SOCK_STREAM };
+
+	if (open_channel(c))
+		ares_getaddrinfo(c->channel, c->name, NULL, &hints, on_addresses, c); /* may call back */
+}
+
+static struct dns_call *call_new(struct dns *d, const struct dns_query *q, void *owner)
 {
 	struct dns_call *c = xmalloc(sizeof *c);
 
@@ -324,10 +401,30 @@ void dns_start(struct dns *d, const struct dns_query *q, dns_done_fn *done, void
 	c->name = xstrdup(q->name);
 	c->server = xstrdup_opt(q->server);
 	c->type = q->type;
-	c->done = done;
 	c->owner = owner;
 	LIST_INIT(&c->socks);
 	LIST_INSERT_HEAD(&d->calls, c, entry);
+	return c;
+}
+
+void dns_addresses_start(struct dns *d, const struct dns_query *q, dns_addresses_fn *done, void *owner,
+			 struct dns_call **ret)
+{
+	struct dns_call *c = call_new(d, q, owner);
+
+	c->done_addresses = done;
+	if (ret)
+		*ret = c;
+	ask_addresses(c);
+	timer_set(c->timer, 0);
+}
+
+void dns_start(struct dns *d, const struct dns_query *q, dns_done_fn *done, void *owner,
+	       struct dns_call **ret)
+{
+	struct dns_call *c = call_new(d, q, owner);
+
+	c->done = done;
 	if (ret)
 		*ret = c;
 	send_query(c, q->recurse);

@@ -381,6 +381,121 @@ static void test_many(_unused_ void **state)
 	}
 }
 
+/* --- addresses ------------------------------------------------------------------------------------------ */
+
+struct found {
+	struct dns_call *call;
+	int n;
+	struct outcome o;
+	size_t n_at;
+	char text[DNS_ADDRESSES_MAX][INET6_ADDRSTRLEN];
+};
+
+static void on_found(const struct dns_addresses *a, void *owner)
+{
+	struct found *f = owner;
+
+	dns_cancel(&f->call);
+	f->n++;
+	f->o = a->outcome;
+	f->n_at = a->n;
+	for (size_t i = 0; i < a->n; i++) {
+		const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&a->at[i];
+		const struct sockaddr_in *v4 = (const struct sockaddr_in *)&a->at[i];
+		bool is_v6 = a->at[i].ss_family == AF_INET6;
+
+		assert_int_equal(is_v6 ? v6->sin6_port : v4->sin_port, 0);
+		assert_non_null(inet_ntop(a->at[i].ss_family,
+					  is_v6 ? (const void *)&v6->sin6_addr : (const void *)&v4->sin_addr,
+					  f->text[i], sizeof f->text[i]));
+	}
+	if (--waiting == 0)
+		loop_stop(loop);
+}
+
+static void find_begin(struct found *f, const char *name, const char *at)
+{
+	const struct dns_query q = { .name = name, .server = at, .timeout_ms = 1400 };
+
+	*f = (struct found){ 0 };
+	dns_addresses_start(dns, &q, on_found, f, &f->call);
+	assert_int_equal(f->n, 0);
+}
+
+static void find(struct found *f, const char *name, const char *at)
+{
+	find_begin(f, name, at);
+	wait_for(1);
+	assert_int_equal(f->n, 1);
+}
+
+static void check_found(const struct found *f, size_t n, enum fault fault, const char *code)
+{
+	assert_string_equal(f->o.code, code);
+	assert_int_equal(f->o.fault, fault);
+	assert_int_equal(f->n_at, n);
+}
+
+static void test_addresses(_unused_ void **state)
+{
+	static struct found f;
+	bool v4 = false, v6 = false;
+
+	find(&f, "ok.example.jp", server);
+	check_found(&f, 2, FAULT_NONE, "");
+	for (size_t i = 0; i < f.n_at; i++) {
+		v4 = v4 || strcmp(f.text[i], "127.0.0.5") == 0;
+		v6 = v6 || strcmp(f.text[i], "2001:db8::1") == 0;
+	}
+	assert_true(v4 && v6);
+	find(&f, "nx.example.jp", server);
+	check_found(&f, 0, FAULT_UNSENT, "no_address");
+	assert_non_null(strstr(f.o.message, ": addresses of nx.example.jp: there is none"));
+	find(&f, "nodata.example.jp", server);
+	check_found(&f, 0, FAULT_UNSENT, "no_address");
+	find(&f, "mute.example.jp", server);
+	check_found(&f, 0, FAULT_UNCLEAR, "timeout");
+	find(&f, "servfail.example.jp", server);
+	check_found(&f, 0, FAULT_UNCLEAR, f.o.code);
+	find(&f, "ok.example.jp", "nobody");
+	check_found(&f, 0, FAULT_UNSENT, "bad_server");
+	find(&f, "a..example.jp", server);
+	check_found(&f, 0, FAULT_UNSENT, "bad_name");
+}
+
+/* The hosts file of this machine, without a question to anybody. */
+static void test_hosts_file(_unused_ void **state)
+{
+	static struct found f;
+	int n_udp = atomic_load(&dnsd.n_udp);
+	bool here = false;
+
+	find(&f, "localhost", NULL);
+	assert_int_equal(f.o.fault, FAULT_NONE);
+	for (size_t i = 0; i < f.n_at; i++) {
+		here = here || strcmp(f.text[i], HERE) == 0;
+		for (size_t k = 0; k < i; k++)
+			assert_string_not_equal(f.text[i], f.text[k]);
+	}
+	assert_true(here);
+	assert_int_equal(atomic_load(&dnsd.n_udp), n_udp);
+}
+
+static void test_addresses_cancel(_unused_ void **state)
+{
+	static struct found a, b, c;
+
+	find_begin(&a, "ok.example.jp", server);
+	dns_cancel(&a.call);
+	assert_null(a.call);
+	find_begin(&b, "mute.example.jp", server);
+	find_begin(&c, "localhost", NULL); /* c-ares has answered this one already */
+	dns_free(dns);
+	assert_int_equal(loop_drain(loop, 500), 0);
+	assert_int_equal(a.n + b.n + c.n, 0);
+	assert_int_equal(dns_new(loop, &dns, NULL), 0);
+}
+
 /* --- the reader ------------------------------------------------------------------------------------------ */
 
 static struct dnsd_reply m;
@@ -587,6 +702,9 @@ int main(void)
 		cmocka_unit_test(test_unreachable),
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_hosts_file),
+		cmocka_unit_test(test_addresses_cancel),
 		cmocka_unit_test(test_parse_bad_header),
 		cmocka_unit_test(test_parse_bad_records),
 		cmocka_unit_test(test_parse_long_name),
