@@ -333,6 +333,8 @@ void poller_stop(struct app *a);
 int load_domains(struct app *a, struct err *reterr) _must_check_;
 /* The record of one domain; never NULL: one that cannot be read becomes a held record that orders nothing. */
 struct record *load_record(struct app *a, const struct cfg_domain *spec);
+/* Is r held because there was no record, and what is installed could not be seen either? */
+bool load_was_blind(const struct record *r);
 
 /* --- reconfigure.c --- */
 void reconfigure(struct app *a, struct control_request *rq);

@@ -146,7 +146,7 @@ static bool may_release(const struct domain *d, bool differs)
 {
 	const struct record *r = d->rec;
 
-	if (!r->held || r->frozen || crashes_is_aside(r) ||
+	if (!r->held || r->frozen || crashes_is_aside(r) || load_was_blind(r) ||
 	    (r->error.code && strncmp(r->error.code, "state_", 6) == 0))
 		return false;
 	return r->job || differs;
