@@ -179,7 +179,8 @@ class Stage:
         if proofs_below(self.webroot(name)) or leftovers(d.state_dir, status["generation"]):
             return False
         (order,) = self.sandbox.orders(name)[-1:] or [None]
-        return order is not None and order["serial"].lower().lstrip("0") == status["serial"].lstrip("0")
+        # Between the look at the status and this one another order may have been placed, which has no serial yet.
+        return bool(order and order["serial"]) and order["serial"].lower().lstrip("0") == status["serial"].lstrip("0")
 
     def settle(self, d, name, timeout=SETTLE_LIMIT):
         def settled():
