@@ -67,7 +67,8 @@ static void test_who_has_a_claim(void **state)
 	assert_true(budget_is_claimed_by(r));
 	r->job->phase = PHASE_SUBMIT;
 	assert_true(budget_is_claimed_by(r));
-	r->job->next_at = T0; /* waits for its turn in the day's orders, or repeats a post that was not taken */
+	r->job->next_at =
+		T0; /* waits for its turn in the day's orders, or repeats a post that was not taken */
 	assert_true(budget_is_claimed_by(r));
 	r->held = true;
 	assert_false(budget_is_claimed_by(r));
@@ -80,6 +81,25 @@ static void test_who_has_a_claim(void **state)
 	r->job->submitted_at = 0;
 	r->job->is_paid = false;
 	assert_false(budget_is_claimed_by(r));
+}
+
+/* More claims than places (a lower limit, jobs that were released): they do not wait for each other, others wait for them. */
+static void test_claims_do_not_wait_for_claims(void **state)
+{
+	_cleanup_(budget_freep) struct budget *b = budget_new(2);
+	_cleanup_(record_freep) struct record *r = record_new("a.example");
+
+	(void)state;
+	assert_int_equal(budget_post_at(b, T0, 1, r), T0);
+	assert_int_equal(budget_post_at(b, T0, 3, r), T0 + BUDGET_SPAN);
+	r->job = xmalloc(sizeof(*r->job));
+	r->job->is_paid = true;
+	r->job->phase = PHASE_SUBMIT;
+	assert_int_equal(budget_post_at(b, T0, 3, r), T0);
+	budget_spend(b, T0);
+	assert_int_equal(budget_post_at(b, T0, 2, r), T0);
+	budget_spend(b, T0);
+	assert_int_equal(budget_post_at(b, T0, 1, r), T0 + BUDGET_SPAN + 1);
 }
 
 static void test_refund(void **state)
@@ -192,6 +212,7 @@ int main(void)
 		cmocka_unit_test(test_room_and_no_room),
 		cmocka_unit_test(test_prior_claims),
 		cmocka_unit_test(test_who_has_a_claim),
+		cmocka_unit_test(test_claims_do_not_wait_for_claims),
 		cmocka_unit_test(test_refund),
 		cmocka_unit_test(test_other_maximum),
 		cmocka_unit_test(test_unsorted_posts),
