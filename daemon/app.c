@@ -10,6 +10,7 @@
 #include "config/load.h"
 #include "daemon/io/blame.h"
 #include "daemon/messages.h"
+#include "daemon/metrics.h"
 #include "daemon/ops/journal.h"
 #include "daemon/ops/machine.h"
 #include "daemon/ops/notify.h"
@@ -256,6 +257,7 @@ static const struct step STEPS[] = {
 	{ "responder", open_responder },
 	{ "records", load_domains },
 	{ "control socket", open_control },
+	{ "metrics", metrics_open },
 };
 
 /* What the service manager and scripts are told (sysexits.h). */
@@ -338,6 +340,7 @@ static void stop_talking(struct app *a)
 {
 	verbs_done(a);
 	control_free(TAKE_PTR(a->control));
+	metrics_close(a);
 	if (a->cc)
 		poller_stop(a);
 	stop_domains(a);

@@ -21,6 +21,7 @@
  *   reconfigure.c  a reload
  *   leaving.c      the way out of a removed domain
  *   status.c       what a domain looks like from outside
+ *   metrics.c      the same for a monitoring system, on a socket and in a file
  *   verbs.c        what dvcertctl can ask for; verbs_*.c, duplicate.c and plan.c are its longer verbs */
 #pragma once
 
@@ -146,6 +147,7 @@ struct poller {
 	struct cc_call *call;
 	int64_t since; /* the last moment that a good poll covered; 0: none */
 	int64_t asked_at;
+	int64_t good_at; /* the last answer; 0: none since the start */
 	int64_t due_ms; /* monotonic */
 	unsigned failures;
 };
@@ -169,7 +171,9 @@ struct app {
 	struct authkeys *authkeys;   /* NULL: never asked for */
 	struct responder *responder; /* NULL: not configured */
 	struct control *control;
+	struct metrics_service *metrics; /* NULL: not up yet */
 	struct budget *budget;
+	uint64_t n_orders_placed; /* paid orders since the start */
 	int64_t budget_told_until; /* the last day's limit that was logged */
 	int64_t last_wall_at;	   /* both clocks at the last look: to see that one was set */
 	int64_t last_mono_ms;
@@ -195,6 +199,7 @@ struct app {
 	struct words warnings; /* about the machine and its disk, as found at the start */
 	int64_t started_at;
 	int64_t config_loaded_at;
+	bool config_is_refused; /* the last reload brought nothing */
 	struct waiter *waiters;
 	struct control_request *reload_request; /* answered when the reload under way is done */
 	struct control_request *reload_next;	/* ... when the one after that is done */
@@ -325,6 +330,8 @@ struct domain *lock_owner(const struct domain *d);
 enum order_state order_state_of(enum cc_status s);
 /* Starts the poll when orders are pending. */
 void poller_sync(struct app *a);
+/* How often it asks, in seconds; 0: there is nothing to ask for. */
+int64_t poller_interval(const struct app *a);
 /* Ends it until an order is pending again. */
 void poller_stop(struct app *a);
 
@@ -341,6 +348,17 @@ void reconfigure(struct app *a, struct control_request *rq);
 
 /* --- status.c --- */
 enum domain_state domain_state(const struct domain *d);
+/* What is wrong with a domain, as its status shows it. Borrows from d and from itself: not to be copied. */
+struct problem {
+	const char *code, *message; /* message may be NULL */
+	int64_t at;
+	unsigned attempts;
+	char text[1024];
+};
+/* False: nothing. */
+bool status_problem(const struct domain *d, struct problem *ret);
+/* What happens next ("none", "order", "deploy", a phase, ...) and when; 0: not planned. */
+const char *status_next(const struct domain *d, int64_t *ret_at);
 struct json *status_all(const struct app *a, struct control_request *rq);
 struct json *status_show(const struct domain *d);
 /* One line for sd_notify. */

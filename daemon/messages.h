@@ -18,6 +18,11 @@
 	X(START_FAILED, "start-failed", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a0a")                                  \
 	X(LINK, "live-link", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a0b")                                             \
 	X(KEY_STOPPED, "key-stopped", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a0c")                                    \
+	X(STUCK, "domain-stuck", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a20")                                         \
+	X(UNSTUCK, "domain-not-stuck", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a21")                                   \
+	X(NOTICE, "notice-sent", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a22")                                         \
+	X(NOTICE_FAILED, "notice-failed", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a23")                                \
+	X(METRICS, "metrics-not-available", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a24")                              \
 	X(CRASHED, "domain-crashed", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a0d")                                     \
 	X(MACHINE, "machine-warning", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a0e")                                    \
 	X(MENDED, "certificate-files-mended", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a0f")                            \

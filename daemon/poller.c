@@ -103,6 +103,11 @@ static int64_t pace(const struct app *a)
 	return (a->n_pending > 0 ? tempo : tempo * CALM) * 1000;
 }
 
+int64_t poller_interval(const struct app *a)
+{
+	return a->poller.since == 0 ? 0 : pace(a) / 1000;
+}
+
 static void plan_in(struct app *a, int64_t in_ms)
 {
 	a->poller.due_ms = clock_mono_ms() + in_ms;
@@ -127,6 +132,7 @@ static void polled(const struct cc_reply *r, void *owner)
 	} else {
 		p->failures = 0;
 		p->since = p->asked_at;
+		p->good_at = clock_now();
 		spread(a, r);
 	}
 	plan_next(a);

@@ -12,6 +12,7 @@
 #include "config/diff.h"
 #include "config/load.h"
 #include "daemon/messages.h"
+#include "daemon/metrics.h"
 #include "daemon/ops/notify.h"
 
 #include <sysexits.h>
@@ -388,10 +389,12 @@ static void reload_done(void *arg)
 		reload_free(r);
 		return;
 	}
-	if (r->now && r->trust && parts_reconfigure(a, r->now, &r->err) == 0)
-		swap(a, r);
-	else
+	a->config_is_refused = !r->now || !r->trust || parts_reconfigure(a, r->now, &r->err) != 0;
+	if (a->config_is_refused)
 		answer_refused(a, r);
+	else
+		swap(a, r);
+	metrics_changed(a);
 	reload_free(r);
 	mem_trim();
 	app_tell_status(a, true);

@@ -14,6 +14,7 @@
 #include "daemon/io/blame.h"
 #include "daemon/mending.h"
 #include "daemon/messages.h"
+#include "daemon/metrics.h"
 #include "daemon/save.h"
 
 /* Jobs whose operation is under way at the same time; the others wait, most urgent first. Bounds
@@ -165,6 +166,14 @@ static void remember(struct domain *d, const char *event, const char *text)
 	STAILQ_INSERT_TAIL(&f->history, h, link);
 }
 
+/* An order that is found by its reference was placed by a post of ours whose answer was lost. */
+static void count_order(struct domain *d, enum report_kind kind)
+{
+	if ((kind == REPORT_ORDERED || kind == REPORT_ADOPTED) && d->rec->job &&
+	    d->rec->job->kind == JOB_ORDER)
+		d->app->n_orders_placed++;
+}
+
 static void tell(struct domain *d, const struct job_update *u)
 {
 	for (unsigned i = 0; i < u->n_reports; i++) {
@@ -172,6 +181,7 @@ static void tell(struct domain *d, const struct job_update *u)
 		const struct log_msgid *id = message_of_report(u->reports[i].kind, &level);
 
 		runner_log(d, level, id, "%s", u->reports[i].text);
+		count_order(d, u->reports[i].kind);
 		remember(d, id->name, u->reports[i].text);
 	}
 }
@@ -283,6 +293,7 @@ static void refresh(struct domain *d)
 	recount(d, state, job_is_pending_at_ca(d->rec), live && j->next_at == 0,
 		budget_is_claimed_by(d->rec));
 	poller_sync(d->app);
+	metrics_changed(d->app);
 	if (changed) {
 		verbs_state_changed(d->app, d);
 		app_state_changed(d->app);

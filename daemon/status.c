@@ -79,44 +79,62 @@ static const struct record_deploy *failing_deploy(const struct record *r)
 }
 
 /* Whatever is done about it: until then, servers show a certificate that clients refuse. */
-static struct json *revoked_json(const struct record_cert *c)
+static void revoked_problem(const struct record_cert *c, struct problem *ret)
 {
-	_cleanup_free_ char *text =
-		xasprintf("the installed certificate is revoked%s%s", c->revoked_for ? ": " : "",
-			  c->revoked_for ? c->revoked_for : "");
+	*ret = (struct problem){ .code = "revoked", .at = c->revoked_at, .attempts = 1 };
+	snprintf(ret->text, sizeof(ret->text), "the installed certificate is revoked%s%s",
+		 c->revoked_for ? ": " : "", c->revoked_for ? c->revoked_for : "");
+	ret->message = ret->text;
+}
 
-	return error_json("revoked", text, c->revoked_at, 1);
+static void deploy_problem(const struct record_deploy *bad, struct problem *ret)
+{
+	*ret = (struct problem){ .code = bad->code, .at = bad->at, .attempts = bad->attempts };
+	snprintf(ret->text, sizeof(ret->text), "%s: %s", bad->target, bad->message ? bad->message : "");
+	ret->message = ret->text;
+}
+
+bool status_problem(const struct domain *d, struct problem *ret)
+{
+	const struct record *r = d->rec;
+	const struct record_deploy *bad = failing_deploy(r);
+
+	if (d->flight && d->flight->save_error)
+		*ret = (struct problem){ .code = "state_write",
+					 .message = d->flight->save_error,
+					 .at = clock_now(),
+					 .attempts = d->flight->save_failures };
+	else if (r->error.code)
+		*ret = (struct problem){ .code = r->error.code,
+					 .message = r->error.message,
+					 .at = r->error.at,
+					 .attempts = r->error.attempts };
+	else if (bad)
+		deploy_problem(bad, ret);
+	else if (d->damage)
+		*ret = (struct problem){
+			.code = "files", .message = d->damage, .at = d->damaged_at, .attempts = 1
+		};
+	else if (r->cert.revoked_at)
+		revoked_problem(&r->cert, ret);
+	else
+		return false;
+	return true;
 }
 
 static void add_error(struct json *o, const struct domain *d)
 {
-	const struct record *r = d->rec;
-	const struct record_deploy *bad = failing_deploy(r);
-	_cleanup_free_ char *text = NULL;
+	struct problem p;
 
-	if (d->flight && d->flight->save_error) {
-		json_set(o, "error",
-			 error_json("state_write", d->flight->save_error, clock_now(),
-				    d->flight->save_failures));
-	} else if (r->error.code) {
-		json_set(o, "error",
-			 error_json(r->error.code, r->error.message, r->error.at, r->error.attempts));
-	} else if (bad) {
-		text = xasprintf("%s: %s", bad->target, bad->message ? bad->message : "");
-		json_set(o, "error", error_json(bad->code, text, bad->at, bad->attempts));
-	} else if (d->damage) {
-		json_set(o, "error", error_json("files", d->damage, d->damaged_at, 1));
-	} else if (r->cert.revoked_at) {
-		json_set(o, "error", revoked_json(&r->cert));
-	} else {
+	if (status_problem(d, &p))
+		json_set(o, "error", error_json(p.code, p.message, p.at, p.attempts));
+	else
 		json_set_null(o, "error");
-	}
 }
 
-static void add_next(struct json *o, const struct domain *d)
+const char *status_next(const struct domain *d, int64_t *ret_at)
 {
 	const struct record *r = d->rec;
-	struct json *next = json_new_obj();
 	struct decision dec;
 	struct view v;
 	int64_t deploy_at = duty_deploy_next_at(r), at;
@@ -145,7 +163,16 @@ static void add_next(struct json *o, const struct domain *d)
 		action = want == WANT_REISSUE ? "reissue" : "renew";
 		at = at ? at : v.now;
 	}
-	json_set_str(next, "action", action);
+	*ret_at = at;
+	return action;
+}
+
+static void add_next(struct json *o, const struct domain *d)
+{
+	struct json *next = json_new_obj();
+	int64_t at = 0;
+
+	json_set_str(next, "action", status_next(d, &at));
 	json_set_time(next, "at", at);
 	json_set(o, "next", next);
 }

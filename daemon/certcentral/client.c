@@ -38,6 +38,7 @@ struct cc {
 	uint64_t sequence;
 	unsigned n_in_flight;
 	uint64_t n_sent;
+	struct tally tally;
 	int64_t stop_ms; /* length of the last 429 stop; 0: none since the last success */
 	uint64_t stop_epoch;
 	bool blocked;
@@ -312,6 +313,7 @@ static void on_http(const struct http_result *http, void *owner)
 	_cleanup_(cc_decoded_freep) struct cc_decoded *d = NULL;
 	const struct cc_reply *r = cc_decode(c->ep, http, clock_now(), &d);
 
+	tally_add(&cc->tally, c->ep, http->status);
 	learn(cc, c, &r->outcome);
 	call_left(c);
 	if (goes_on(c, d)) {
@@ -409,6 +411,7 @@ void cc_free(struct cc *cc)
 	rates_free(cc->rates);
 	asked_close(cc->asked);
 	cc_queue_done(&cc->queue);
+	tally_done(&cc->tally);
 	config_unref(cc->config);
 	free(cc);
 }
@@ -431,6 +434,16 @@ void cc_cancel(struct cc_call **call)
 bool cc_is_blocked(const struct cc *cc)
 {
 	return cc->blocked;
+}
+
+const struct tally *cc_tally(const struct cc *cc)
+{
+	return &cc->tally;
+}
+
+const char *cc_endpoint_label(enum cc_endpoint ep)
+{
+	return ep < CC_ENDPOINT_NR ? cc_endpoints[ep].label : "?";
 }
 
 uint64_t cc_request_count(const struct cc *cc)

@@ -9,6 +9,7 @@
 #include "common/secret.h"
 #include "config/model.h"
 #include "daemon/core/outcome.h"
+#include "daemon/core/tally.h"
 #include "daemon/io/http.h"
 
 struct cc;
@@ -201,6 +202,8 @@ void cc_cancel(struct cc_call **c);
 /* True while a 401/403 stops the key (until cc_reconfigure). */
 bool cc_is_blocked(const struct cc *cc);
 uint64_t cc_request_count(const struct cc *cc);
+/* Requests that ended by endpoint (kind: enum cc_endpoint) and HTTP status, since the start. */
+const struct tally *cc_tally(const struct cc *cc);
 
 /* One rolling window of the key, and how many requests it has room for right now. */
 struct cc_rate {
@@ -241,6 +244,8 @@ enum cc_endpoint {
 	CC_AUTH_KEY_CREATE,
 	CC_ENDPOINT_NR
 };
+/* "order.submit" */
+const char *cc_endpoint_label(enum cc_endpoint ep);
 
 struct cc_decoded; /* owns what a reply borrows */
 /* Turns an HTTP answer into a reply. now is for Retry-After dates. Never fails: what cannot be understood is an outcome

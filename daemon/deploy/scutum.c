@@ -24,6 +24,7 @@ struct scutum {
 	struct config *config;
 	struct http *http; /* a reload makes a new one; calls under way finish with theirs */
 	struct scutum_call *calls;
+	struct tally tally;
 };
 
 struct scutum_call {
@@ -269,6 +270,7 @@ static void on_http(const struct http_result *http, void *owner)
 	struct scutum_call *c = owner;
 	struct outcome o = OUTCOME_OK;
 
+	tally_add(&c->scutum->tally, 0, http->status);
 	scutum_decode(http, clock_now(), &o);
 	c->delivering = true;
 	c->done(&o, c->owner);
@@ -383,6 +385,12 @@ void scutum_free(struct scutum *s)
 		scutum_cancel(&c);
 	}
 	http_free(s->http);
+	tally_done(&s->tally);
 	config_unref(s->config);
 	free(s);
+}
+
+const struct tally *scutum_tally(const struct scutum *s)
+{
+	return &s->tally;
 }

@@ -6,6 +6,7 @@
 #include "common/strbuf.h"
 #include "config/model.h"
 #include "daemon/core/outcome.h"
+#include "daemon/core/tally.h"
 #include "daemon/io/http.h"
 
 struct scutum;
@@ -29,6 +30,9 @@ typedef void scutum_done_fn(const struct outcome *o, void *owner);
 void scutum_push_start(struct scutum *s, const struct scutum_push *p, scutum_done_fn *done, void *owner,
 		       struct scutum_call **ret);
 void scutum_cancel(struct scutum_call **c);
+
+/* Answered requests by HTTP status (kind is 0), since the start. */
+const struct tally *scutum_tally(const struct scutum *s);
 
 /* Pure parts. im is an array with one PEM per intermediate. */
 void scutum_encode(const struct scutum_push *p, struct strbuf *sb);

@@ -35,6 +35,7 @@ struct watch {
 /* The longest turn of this window and of the one before. */
 struct busy {
 	uint64_t window_began, turn_began; /* ns; turn_began 0: no turn yet */
+	uint64_t slept;			   /* by libuv's account, when the turn began */
 	uint64_t longest, longest_before;
 };
 
@@ -218,7 +219,6 @@ static void on_check(uv_check_t *handle)
 	struct loop *l = handle->data;
 
 	l->wakeups++;
-	l->busy.turn_began = uv_hrtime();
 }
 
 /* The window that is over becomes the one before; after a longer sleep both are over. */
@@ -233,15 +233,18 @@ static void turn_window(struct busy *b, uint64_t now)
 	b->window_began = now;
 }
 
+/* A turn goes from here to here: libuv runs the callbacks of descriptors where it sleeps. */
 static void on_prepare(uv_prepare_t *handle)
 {
-	struct busy *b = &((struct loop *)handle->data)->busy;
-	uint64_t now = uv_hrtime();
+	struct loop *l = handle->data;
+	struct busy *b = &l->busy;
+	uint64_t now = uv_hrtime(), slept = uv_metrics_idle_time(&l->uv);
 
-	if (b->turn_began == 0)
-		return;
 	turn_window(b, now);
-	b->longest = MAX(b->longest, now - b->turn_began);
+	if (b->turn_began != 0)
+		b->longest = MAX(b->longest, now - b->turn_began - (slept - b->slept));
+	b->turn_began = now;
+	b->slept = slept;
 }
 
 int64_t loop_busy_max_ms(const struct loop *l)
@@ -261,6 +264,7 @@ int loop_new(struct loop **ret, struct err *reterr)
 	r = uv_loop_init(&l->uv);
 	if (r < 0)
 		return err_set_errno(reterr, r, "cannot set up the event loop");
+	must(uv_loop_configure(&l->uv, UV_METRICS_IDLE_TIME));
 	TAILQ_INIT(&l->queue);
 	TAILQ_INIT(&l->running);
 	SLIST_INIT(&l->watches);

@@ -247,7 +247,28 @@ static void linger(void *arg)
 	(void)arg;
 }
 
-/* Sleeping is not being busy; what a callback takes is, wherever it is called from. */
+static void linger_on_signal(_unused_ int signum, void *arg)
+{
+	linger(NULL);
+	stop(arg);
+}
+
+/* The same for a callback of a descriptor, which libuv runs elsewhere. */
+static void test_busy_with_input(void **state)
+{
+	struct trace *t = *state;
+
+	assert_int_equal(loop_on_signal(t->loop, SIGUSR1, linger_on_signal, t, NULL), 0);
+	assert_int_equal(raise(SIGUSR1), 0);
+	loop_run(t->loop);
+	t->timer = timer_new(t->loop, stop, t);
+	timer_set(t->timer, 1);
+	loop_run(t->loop);
+	assert_in_range(loop_busy_max_ms(t->loop), 75, 2000);
+	timer_free(t->timer);
+}
+
+/* Sleeping is not being busy; what a callback takes is. */
 static void test_busy(void **state)
 {
 	struct trace *t = *state;
@@ -276,6 +297,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_signal, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_drain_reports_what_is_open, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_idle_does_not_wake, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_busy_with_input, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_busy, setup, teardown),
 	};
 
