@@ -190,7 +190,7 @@ enum answer files_do(const struct helper *h, const struct cfg_files_target *t, c
 	_cleanup_(pair_done) struct pair p = { .key_fd = -1 };
 	struct tally tally = { 0 };
 	struct owners o;
-	uid_t owners[] = { h->peer, 0, h->peer };
+	uid_t owners[] = { h->state_owner, 0, h->state_owner };
 
 	*ret_written = 0;
 	if (find_owners(t, &o, message) < 0)

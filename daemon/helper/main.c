@@ -35,9 +35,9 @@ static const char USAGE[] =
 	"  -h, --help           this text\n";
 
 #define READ_MS	  10000 /* a daemon that asks does so at once */
-#define LOAD_S	  30	/* for reading a large configuration */
-#define FILES_S	  60
-#define JOBS_OVER 15 /* seconds beside the target's own timeout */
+#define LOAD_S	  20	/* for reading a large configuration */
+#define FILES_S	  25	/* the daemon waits a little longer than this */
+#define JOBS_OVER 15	/* seconds beside the target's own timeout */
 
 struct options {
 	const char *file;
@@ -135,6 +135,7 @@ static int open_state(struct session *s, struct err *reterr)
 	if (s->h.peer != 0 && st.st_uid != s->h.peer)
 		return err_set(reterr, -EPERM, "user %u asks, and is not the owner of state_dir %s",
 			       (unsigned)s->h.peer, dir);
+	s->h.state_owner = st.st_uid;
 	return 0;
 }
 

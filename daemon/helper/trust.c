@@ -85,6 +85,11 @@ static int judge(struct walk *w, const struct stat *st, const struct stat *next,
 	/* What was loose once stays so: a firm folder below may have been moved there. */
 	if (!w->loose && (is_firm(st) || (sticky && S_ISDIR(next->st_mode) && is_firm_owner(next->st_uid))))
 		return 0;
+	if (w->strict && sticky && !is_firm_owner(next->st_uid)) {
+		_cleanup_free_ char *path = xasprintf("%s/%s", w->here, name);
+
+		return complain(path, next, reterr);
+	}
 	if (w->strict)
 		return complain(w->here[0] ? w->here : "/", st, reterr);
 	w->loose = true;

@@ -8,8 +8,9 @@
 #include <sys/types.h>
 
 struct helper {
-	int state_fd; /* the daemon's state folder */
-	uid_t peer;   /* who asks: the daemon's user */
+	int state_fd;	   /* the daemon's state folder */
+	uid_t state_owner; /* whose files in it are copied; root's are too */
+	uid_t peer;	   /* who asks: the owner of that folder, or root */
 };
 
 /* Every copy of the target, then group and mode of the live key (its owner too when root asks). What can be done is done even when
