@@ -29,8 +29,9 @@ static const struct {
 	const char *name;
 	uint16_t number;
 } types[] = {
-	[DNS_A] = { "A", 1 },	  [DNS_AAAA] = { "AAAA", 28 }, [DNS_NS] = { "NS", 2 },
-	[DNS_SOA] = { "SOA", 6 }, [DNS_TXT] = { "TXT", 16 },   [DNS_CNAME] = { "CNAME", 5 },
+	[DNS_A] = { "A", 1 },	    [DNS_AAAA] = { "AAAA", 28 }, [DNS_NS] = { "NS", 2 },
+	[DNS_SOA] = { "SOA", 6 },   [DNS_TXT] = { "TXT", 16 },	 [DNS_CNAME] = { "CNAME", 5 },
+	[DNS_CAA] = { "CAA", 257 },
 };
 
 static const char *const rcodes[16] = { "noerror",  "formerr", "servfail", "nxdomain", "notimp",  "refused",
@@ -265,6 +266,22 @@ static char *soa_value(const struct msg *m, const struct rr *rr)
 			 get32(m, at + 8), get32(m, at + 12), get32(m, at + 16));
 }
 
+/* RFC 8659 section 4.1: flags, the length of the tag, the tag (letters and digits), and the rest is the value. */
+static char *caa_value(const struct msg *m, const struct rr *rr)
+{
+	char value[DNS_VALUE_MAX - 300];
+	size_t len = rr->len < 2 ? 0 : m->p[rr->at + 1];
+	const char *tag = (const char *)m->p + rr->at + 2;
+
+	if (len == 0 || len > rr->len - 2)
+		return NULL;
+	for (size_t i = 0; i < len; i++)
+		if (!is_digit(tag[i]) && ((tag[i] | 0x20) < 'a' || (tag[i] | 0x20) > 'z'))
+			return NULL;
+	return xasprintf("%u %.*s %s", m->p[rr->at], (int)len, tag,
+			 str_escape(tag + len, rr->len - 2 - len, value, sizeof value));
+}
+
 /* NULL: malformed. */
 static char *rr_value(const struct msg *m, const struct rr *rr, enum dns_type type)
 {
@@ -282,6 +299,7 @@ static char *rr_value(const struct msg *m, const struct rr *rr, enum dns_type ty
 	case DNS_CNAME: return rr_name(m, rr, text) ? xstrdup(text) : NULL;
 	case DNS_SOA: return soa_value(m, rr);
 	case DNS_TXT: return txt_value(m, rr);
+	case DNS_CAA: return caa_value(m, rr);
 	}
 	return NULL;
 }

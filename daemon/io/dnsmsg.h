@@ -6,7 +6,7 @@
 #include "common/err.h"
 #include "daemon/core/outcome.h"
 
-enum dns_type { DNS_A, DNS_AAAA, DNS_NS, DNS_SOA, DNS_TXT, DNS_CNAME };
+enum dns_type { DNS_A, DNS_AAAA, DNS_NS, DNS_SOA, DNS_TXT, DNS_CNAME, DNS_CAA };
 
 /* "TXT" */
 const char *dns_type_name(enum dns_type t);
@@ -23,8 +23,8 @@ struct dns_answer {
 	struct outcome outcome;
 	bool nxdomain;
 	bool authoritative;
-	/* Addresses, names without final dot, TXT strings joined per record, SOA as in a zone file. Sanitised: names in the escapes
-	 * of RFC 1035 section 5.1, TXT as str_escape() does it. */
+	/* Addresses, names without final dot, TXT strings joined per record, SOA as in a zone file, CAA as "FLAGS TAG VALUE" without
+	 * quotes. Sanitised: names in the escapes of RFC 1035 section 5.1, TXT and CAA as str_escape() does it. */
 	const char *const *values;
 	size_t n_values;
 	const char *

@@ -15,7 +15,7 @@
 
 #define DNSD_MAX 8
 
-enum { T_A = 1, T_NS = 2, T_CNAME = 5, T_SOA = 6, T_TXT = 16, T_AAAA = 28 };
+enum { T_A = 1, T_NS = 2, T_CNAME = 5, T_SOA = 6, T_TXT = 16, T_AAAA = 28, T_CAA = 257 };
 
 struct dnsd_query {
 	const char *address; /* that was asked */

@@ -38,6 +38,8 @@ static void say_values(const struct dnsd_query *q, struct dnsd_reply *r)
 		reply_name(r, NULL, T_NS, "ns1.example.jp");
 	else if (q->type == T_CNAME)
 		reply_name(r, NULL, T_CNAME, "end.example.net");
+	else if (q->type == T_CAA)
+		reply_rr(r, NULL, T_CAA, "\x80\5issueca.example; a=\"b\"\n", 25);
 	else if (q->type == T_SOA)
 		reply_rr(r, NULL, T_SOA, "\2ns\0\4host\0\0\0\0\1\0\0\0\2\0\0\0\3\0\0\0\4\0\0\0\5",
 			 4 + 6 + 20);
@@ -214,9 +216,13 @@ static void test_types(_unused_ void **state)
 		enum dns_type type;
 		const char *value;
 	} cases[] = {
-		{ DNS_A, "127.0.0.5" },		  { DNS_AAAA, "2001:db8::1" },
-		{ DNS_NS, "ns1.example.jp" },	  { DNS_CNAME, "end.example.net" },
-		{ DNS_SOA, "ns host 1 2 3 4 5" }, { DNS_TXT, "one" },
+		{ DNS_A, "127.0.0.5" },
+		{ DNS_AAAA, "2001:db8::1" },
+		{ DNS_NS, "ns1.example.jp" },
+		{ DNS_CNAME, "end.example.net" },
+		{ DNS_SOA, "ns host 1 2 3 4 5" },
+		{ DNS_TXT, "one" },
+		{ DNS_CAA, "128 issue ca.example; a=\"b\"\\x0a" },
 	};
 	struct seen s = { 0 };
 
@@ -506,6 +512,7 @@ static void msg_start(unsigned type)
 	unsigned char wire[12 + 6 + 4] = { 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 'a', 2, 'j', 'p', 0 };
 	struct dnsd_query q = { .wire = wire, .question_len = sizeof wire };
 
+	wire[18] = (unsigned char)(type >> 8);
 	wire[19] = (unsigned char)type;
 	wire[21] = 1;
 	reply_start(&m, &q, 0, true);
@@ -593,6 +600,11 @@ static void test_parse_bad_records(_unused_ void **state)
 	bad_record(DNS_CNAME, T_CNAME, "\xc0\x0c", 2, "\5abc", 4, 4);
 	bad_record(DNS_SOA, T_SOA, "\xc0\x0c", 2, "\0\0abcdefghijklmnopqrs", 21, 21);
 	bad_record(DNS_SOA, T_SOA, "\xc0\x0c", 2, "\0", 1, 1);
+	bad_record(DNS_CAA, T_CAA, "\xc0\x0c", 2, "", 0, 0);
+	bad_record(DNS_CAA, T_CAA, "\xc0\x0c", 2, "\0", 1, 1);
+	bad_record(DNS_CAA, T_CAA, "\xc0\x0c", 2, "\0\0;", 3, 3);     /* a tag of nothing */
+	bad_record(DNS_CAA, T_CAA, "\xc0\x0c", 2, "\0\6issue", 7, 7); /* beyond its record */
+	bad_record(DNS_CAA, T_CAA, "\xc0\x0c", 2, "\0\5is ue;", 8, 8);
 }
 
 /* 128 labels: a name of 257 bytes. */
