@@ -91,6 +91,9 @@ struct cc_reply {
 	size_t n_certs;
 	const struct cc_auth_key *auth_keys;
 	size_t n_auth_keys;
+	const char *roles;    /* user: of the key's user, comma separated; NULL: not told */
+	const char *products; /* products: ids, blank separated; NULL: not told */
+	int64_t server_at;    /* the server's clock, whatever the answer; 0: not told */
 	const char *
 		pem; /* download, or the chain of an instant answer joined: leaf first, the root may be last */
 	size_t pem_len;
@@ -196,6 +199,12 @@ void cc_auth_key(struct cc *cc, const char *id, int64_t prio, cc_done_fn *done, 
 void cc_auth_key_create(struct cc *cc, int64_t days, int64_t prio, cc_done_fn *done, void *owner,
 			struct cc_call **ret);
 
+/* What the key is and may do; both may be forbidden to a key that is limited to orders, and that does not stop it elsewhere. */
+/* User info: GET /user/me. */
+void cc_user(struct cc *cc, int64_t prio, cc_done_fn *done, void *owner, struct cc_call **ret);
+/* Product list: GET /product: what the account may order. */
+void cc_products(struct cc *cc, int64_t prio, cc_done_fn *done, void *owner, struct cc_call **ret);
+
 /* Silence from now on; a request that has left may still take effect. Clears *c. */
 void cc_cancel(struct cc_call **c);
 
@@ -242,6 +251,8 @@ enum cc_endpoint {
 	CC_AUTH_KEYS,
 	CC_AUTH_KEY,
 	CC_AUTH_KEY_CREATE,
+	CC_USER,
+	CC_PRODUCTS,
 	CC_ENDPOINT_NR
 };
 /* "order.submit" */

@@ -43,6 +43,8 @@ void cc_decoded_free(struct cc_decoded *d)
 	free(d->pem);
 	free(d->cert_status_word);
 	free(d->dcv_method);
+	free(d->roles);
+	free(d->products);
 	certs_free(d->certs, d->n_certs);
 	auth_keys_free(d->auth_keys, d->n_auth_keys);
 	free(d->entries);
@@ -201,6 +203,8 @@ static const struct {
 	[CC_AUTH_KEYS] = { cc_decode_auth_keys, false },
 	[CC_AUTH_KEY] = { cc_decode_auth_key, false },
 	[CC_AUTH_KEY_CREATE] = { cc_decode_auth_key, false },
+	[CC_USER] = { cc_decode_user, false },
+	[CC_PRODUCTS] = { cc_decode_products, false },
 };
 
 bool cc_endpoint_is_secret(enum cc_endpoint ep)
@@ -255,6 +259,8 @@ const struct cc_reply *cc_decode(enum cc_endpoint ep, const struct http_result *
 		else
 			decode_json(ep, d, http);
 	}
+	if (timefmt_parse_http(http->date, &d->reply.server_at) < 0)
+		d->reply.server_at = 0;
 	*ret = d;
 	return &d->reply;
 }

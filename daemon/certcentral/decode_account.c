@@ -6,7 +6,10 @@
 #include <strings.h>
 
 #include "common/mem.h"
+#include "common/strbuf.h"
 
+#define LISTED_MAX	    1000
+#define LISTED_LEN_MAX	    (64UL * 1024)
 #define AUTH_KEYS_MAX	    200 /* each secret has pages of its own */
 #define AUTH_KEY_LEN_MAX    1024
 #define AUTH_KEY_ID_LEN_MAX 128
@@ -158,4 +161,44 @@ void cc_decode_auth_key(struct cc_decoded *d, enum cc_endpoint ep, const struct 
 	}
 	d->reply.auth_keys = d->auth_keys;
 	d->reply.n_auth_keys = 1;
+}
+
+/* --- what the key is and may do --- */
+
+/* The texts at key of the objects in a list, sanitised; what is none is left out. NULL: there is no such list. */
+static char *texts_of(const struct json *j, const char *list_key, const char *key, const char *between,
+		      bool words)
+{
+	_cleanup_(strbuf_done) struct strbuf sb = STRBUF_INIT(LISTED_LEN_MAX);
+	const struct json *list = NULL;
+
+	if (json_get_arr(j, list_key, &list) != 1)
+		return NULL;
+	for (size_t i = 0; i < MIN(json_arr_len(list), (size_t)LISTED_MAX); i++) {
+		const struct json *o = json_arr_at(list, i);
+		const char *s = NULL;
+		_cleanup_free_ char *line = NULL;
+
+		if (json_type(o) != JSON_OBJECT || json_get_str(o, key, &s) != 1 || *s == '\0' ||
+		    (words && !is_one_word(s, CC_WORD_MAX)))
+			continue;
+		line = cc_one_line(s, CC_WORD_MAX);
+		strbuf_addf(&sb, "%s%s", sb.len ? between : "", line);
+	}
+	return strbuf_ok(&sb) ? strbuf_take(&sb) : NULL;
+}
+
+/* Only shown to a person: what is missing there is no reason to doubt the key. */
+void cc_decode_user(struct cc_decoded *d, enum cc_endpoint ep, const struct json *j)
+{
+	(void)ep;
+	d->reply.roles = d->roles = texts_of(j, "access_roles", "name", ", ", false);
+}
+
+void cc_decode_products(struct cc_decoded *d, enum cc_endpoint ep, const struct json *j)
+{
+	(void)ep;
+	d->reply.products = d->products = texts_of(j, "products", "name_id", " ", true);
+	if (!d->products)
+		cc_unclear(d, "bad_answer", "products: not a list, or too long");
 }

@@ -15,6 +15,8 @@ struct cc_decoded {
 	char *pem;
 	char *cert_status_word;
 	char *dcv_method;
+	char *roles;
+	char *products;
 	struct cc_entry *entries;
 	struct cc_cert *certs;
 	size_t n_certs;
@@ -44,6 +46,8 @@ cc_decode_fn cc_decode_check;
 cc_decode_fn cc_decode_revocation;
 cc_decode_fn cc_decode_auth_keys; /* the list */
 cc_decode_fn cc_decode_auth_key;  /* details, creation */
+cc_decode_fn cc_decode_user;
+cc_decode_fn cc_decode_products;
 
 /* The answer is not understood. */
 void cc_unclear(struct cc_decoded *d, const char *code, const char *why);

@@ -32,6 +32,8 @@ const struct cc_endpoint_row cc_endpoints[CC_ENDPOINT_NR] = {
 	[CC_AUTH_KEYS] = { "account.auth-keys", "GET", true },
 	[CC_AUTH_KEY] = { "account.auth-key", "GET", true },
 	[CC_AUTH_KEY_CREATE] = { "account.auth-key.create", "POST", true },
+	[CC_USER] = { "account.user", "GET", true },
+	[CC_PRODUCTS] = { "account.products", "GET", true },
 };
 
 static char *path_of_part(const char *before, const char *part, const char *after)
@@ -255,4 +257,16 @@ void cc_auth_key_create(struct cc *cc, int64_t days, int64_t prio, cc_done_fn *d
 			      : xstrdup("/account/auth-key");
 
 	cc_call_enqueue(cc_call_new(cc, CC_AUTH_KEY_CREATE, path, prio, done, owner), ret);
+}
+
+/* --- the key --- */
+
+void cc_user(struct cc *cc, int64_t prio, cc_done_fn *done, void *owner, struct cc_call **ret)
+{
+	cc_call_enqueue(cc_call_new(cc, CC_USER, xstrdup("/user/me"), prio, done, owner), ret);
+}
+
+void cc_products(struct cc *cc, int64_t prio, cc_done_fn *done, void *owner, struct cc_call **ret)
+{
+	cc_call_enqueue(cc_call_new(cc, CC_PRODUCTS, xstrdup("/product"), prio, done, owner), ret);
 }

@@ -405,6 +405,50 @@ static void test_too_many_auth_keys(void **state)
 	strbuf_done(&sb);
 }
 
+static void test_user_and_products(void **state)
+{
+	const struct cc_reply *r = decode(
+		CC_USER, 200,
+		"{\"id\":14,\"access_roles\":[{\"id\":1,\"name\":\"Admin\\u001bistrator\"},7,{\"name\":4},"
+		"{\"name\":\"Standard User\"}]}");
+
+	(void)state;
+	assert_int_equal(r->outcome.fault, FAULT_NONE);
+	assert_string_equal(r->roles, "Admin\\x1bistrator, Standard User");
+	r = decode(CC_USER, 200, "{\"id\":14}");
+	assert_int_equal(r->outcome.fault, FAULT_NONE);
+	assert_null(r->roles);
+	r = decode(CC_PRODUCTS, 200,
+		   "{\"products\":[{\"name_id\":\"ssl_dv_geotrust\",\"allowed_validity_years\":[1]},{\"name_"
+		   "id\":"
+		   "\"two words\"},{\"name_id\":\"\"},null,{\"name_id\":\"ssl_plus\"}]}");
+	assert_int_equal(r->outcome.fault, FAULT_NONE);
+	assert_string_equal(r->products, "ssl_dv_geotrust ssl_plus");
+	assert_string_equal(decode(CC_PRODUCTS, 200, "{\"products\":[]}")->products, "");
+	assert_int_equal(decode(CC_PRODUCTS, 200, "{}")->outcome.fault, FAULT_UNCLEAR);
+	assert_int_equal(decode(CC_PRODUCTS, 200, "{\"products\":{}}")->outcome.fault, FAULT_UNCLEAR);
+}
+
+/* The server's clock is told by every answer, also by a refusal. */
+static void test_server_clock(void **state)
+{
+	struct http_result http = { .status = 401,
+				    .body = "{}",
+				    .body_len = 2,
+				    .content_type = "",
+				    .location = "",
+				    .retry_after = "",
+				    .date = "Sun, 06 Nov 1994 08:49:37 GMT" };
+	struct cc_decoded *d = NULL;
+
+	(void)state;
+	assert_int_equal(cc_decode(CC_USER, &http, NOW, &d)->server_at, 784111777);
+	cc_decoded_free(d);
+	http.date = "yesterday";
+	assert_int_equal(cc_decode(CC_USER, &http, NOW, &d)->server_at, 0);
+	cc_decoded_free(d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -420,6 +464,8 @@ int main(void)
 		cmocka_unit_test(test_auth_key_list),
 		cmocka_unit_test(test_bad_auth_keys),
 		cmocka_unit_test(test_too_many_auth_keys),
+		cmocka_unit_test(test_user_and_products),
+		cmocka_unit_test(test_server_clock),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, release);

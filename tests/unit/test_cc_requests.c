@@ -226,6 +226,19 @@ static void test_auth_keys(void **state)
 	assert_non_null(got.secret);
 }
 
+static void test_the_key(void **state)
+{
+	(void)state;
+	say(200, "{\"access_roles\":[{\"name\":\"Administrator\"}]}");
+	cc_user(cc, 1, done, NULL, NULL);
+	run("GET " URL "/user/me", NULL);
+	assert_int_equal(got.outcome.fault, FAULT_NONE);
+	say(200, "{\"products\":[{\"name_id\":\"ssl_dv_geotrust\"}]}");
+	cc_products(cc, 1, done, NULL, NULL);
+	run("GET " URL "/product", NULL);
+	assert_int_equal(got.outcome.fault, FAULT_NONE);
+}
+
 /* The bound of the body is computed, not guessed: whatever the texts are, nothing is cut. */
 static void test_largest_order(void **state)
 {
@@ -288,6 +301,8 @@ static void start(enum cc_endpoint ep)
 	case CC_AUTH_KEYS: cc_auth_keys(cc, 1, done, NULL, NULL); break;
 	case CC_AUTH_KEY: cc_auth_key(cc, NULL, 1, done, NULL, NULL); break;
 	case CC_AUTH_KEY_CREATE: cc_auth_key_create(cc, 0, 1, done, NULL, NULL); break;
+	case CC_USER: cc_user(cc, 1, done, NULL, NULL); break;
+	case CC_PRODUCTS: cc_products(cc, 1, done, NULL, NULL); break;
 	case CC_ENDPOINT_NR: break;
 	}
 }
@@ -295,8 +310,8 @@ static void start(enum cc_endpoint ep)
 /* A key that is limited to orders must go on with its orders after it asked for an AuthKey in vain. */
 static void test_own_rights_do_not_stop_the_key(void **state)
 {
-	static const enum cc_endpoint own[] = { CC_SERIAL,    CC_REVOKE,   CC_APPROVE,
-						CC_AUTH_KEYS, CC_AUTH_KEY, CC_AUTH_KEY_CREATE };
+	static const enum cc_endpoint own[] = { CC_SERIAL,   CC_REVOKE,		 CC_APPROVE, CC_AUTH_KEYS,
+						CC_AUTH_KEY, CC_AUTH_KEY_CREATE, CC_USER,    CC_PRODUCTS };
 
 	(void)state;
 	for (int ep = CC_ORDER; ep < CC_ENDPOINT_NR; ep++) {
@@ -368,6 +383,7 @@ int main(void)
 		T(test_revoke),
 		T(test_status_of_requests_and_orders),
 		T(test_auth_keys),
+		T(test_the_key),
 		T(test_largest_order),
 		T(test_own_rights_do_not_stop_the_key),
 		T(test_throttled),

@@ -192,6 +192,34 @@ static void test_parse_date(void **state)
 	assert_int_equal(at, -86400);
 }
 
+static void test_parse_http(void **state)
+{
+	static const char *const bad[] = {
+		"",
+		"Sun, 22 Nov 2026 08:00:00",
+		"Sun, 22 Nov 2026 08:00:00 UTC",
+		"Sunday, 22-Nov-26 08:00:00 GMT",
+		"Sun Nov 22 08:00:00 2026",
+		"Sun, 31 Nov 2026 08:00:00 GMT",
+		"Sun, 22 Nox 2026 08:00:00 GMT",
+		"Sun, 22 ovD 2026 08:00:00 GMT",
+		"Sun, 22 Nov 2026 24:00:00 GMT",
+		"Sun, 2  Nov 2026 08:00:00 GMT",
+		"Sun, 22 Nov 2026 08:00:00 GMT ",
+	};
+	int64_t at = 42;
+
+	(void)state;
+	assert_int_equal(timefmt_parse_http(NULL, &at), -EINVAL);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_int_equal(timefmt_parse_http(bad[i], &at), -EINVAL);
+	assert_int_equal(at, 42);
+	assert_int_equal(timefmt_parse_http("Sun, 22 Nov 2026 08:00:00 GMT", &at), 0);
+	assert_int_equal(at, 1795334400);
+	assert_int_equal(timefmt_parse_http("Sun, 06 Nov 1994 08:49:37 GMT", &at), 0);
+	assert_int_equal(at, 784111777);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -202,6 +230,7 @@ int main(void)
 		cmocka_unit_test(test_parse_refuses),
 		cmocka_unit_test(test_parse_every_prefix),
 		cmocka_unit_test(test_parse_date),
+		cmocka_unit_test(test_parse_http),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
