@@ -285,6 +285,8 @@ bool operation_is_local(const struct operation *o);
 /* --- deploying.c --- */
 void deploying_start(struct domain *d);
 void deploying_cancel(struct domain *d);
+/* A look at what is served is broken off: what follows looks again. False: something is being changed, which is not. */
+bool deploying_may_begin_anew(struct domain *d);
 /* The next deployment or daily look. */
 int64_t deploying_next_at(const struct domain *d);
 

@@ -327,6 +327,17 @@ int64_t deploying_next_at(const struct domain *d)
 		   duty_look_next_at(d->rec, d->config->certcentral.poll_interval));
 }
 
+bool deploying_may_begin_anew(struct domain *d)
+{
+	const struct deploy_run *r = d->flight ? d->flight->deploying : NULL;
+
+	if (r && r->spec->type != CFG_DEPLOY_VERIFY)
+		return false;
+	if (r)
+		deploying_cancel(d);
+	return true;
+}
+
 void deploying_cancel(struct domain *d)
 {
 	struct deploy_run *r = TAKE_PTR(d->flight->deploying);

@@ -142,7 +142,7 @@ void verb_rollback(struct control_request *rq, void *arg)
 		control_refuse(rq, EXIT_FAILURE, "%s: %s", d->rec->name, err.text);
 		return;
 	}
-	if (d->flight && d->flight->deploying) {
+	if (!deploying_may_begin_anew(d)) {
 		control_refuse(rq, EX_TEMPFAIL, "%s: a deployment is under way, try again", d->rec->name);
 		return;
 	}

@@ -266,7 +266,7 @@ static const char *redeploy(struct domain *d)
 		return "nothing is installed yet";
 	if (d->spec->n_deploy == 0)
 		return "it has no deploy targets";
-	if (d->flight && d->flight->deploying)
+	if (!deploying_may_begin_anew(d))
 		return "a deployment is under way";
 	(void)duty_plan(d->rec, d->spec, true);
 	runner_update(d, &u);
