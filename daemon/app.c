@@ -15,6 +15,7 @@
 #include "daemon/ops/machine.h"
 #include "daemon/ops/notify.h"
 #include "daemon/store/home.h"
+#include "daemon/stuck.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -284,6 +285,7 @@ static int bring_up(struct app *a)
 	for (size_t i = 0; i < a->n_domains; i++)
 		runner_admit(a->domains[i]);
 	runner_tick(a);
+	stuck_start(a);
 	mem_trim();
 	log_event(LOG_LEVEL_INFO, &MSG_STARTED, NULL, "dvcertd %s: %zu domains", DVCERT_VERSION,
 		  a->n_domains);
@@ -341,6 +343,7 @@ static void stop_talking(struct app *a)
 	verbs_done(a);
 	control_free(TAKE_PTR(a->control));
 	metrics_close(a);
+	stuck_stop(a);
 	if (a->cc)
 		poller_stop(a);
 	stop_domains(a);

@@ -22,6 +22,7 @@
  *   leaving.c      the way out of a removed domain
  *   status.c       what a domain looks like from outside
  *   metrics.c      the same for a monitoring system, on a socket and in a file
+ *   stuck.c        whether something does not go on that should
  *   verbs.c        what dvcertctl can ask for; verbs_*.c, duplicate.c and plan.c are its longer verbs */
 #pragma once
 
@@ -36,6 +37,7 @@
 #include "daemon/core/job.h"
 #include "daemon/core/outside.h"
 #include "daemon/core/record.h"
+#include "daemon/core/stuck.h"
 #include "daemon/core/turns.h"
 #include "daemon/dcv/dnslook.h"
 #include "daemon/dcv/preflight.h"
@@ -122,6 +124,9 @@ struct domain {
 	int64_t watch_order_at; /* ask order info as well: status-changes named the order; 0: no need */
 	char *damage;		/* what is wrong with the installed files; NULL: nothing known (mending.c) */
 	int64_t damaged_at;	/* ... first seen; 0: nothing is lost */
+	struct stuck stuck;	/* stuck.c */
+	int64_t stuck_at;	/* ... since; 0: it is not */
+	uint32_t progress;	/* counts up with everything that happens */
 	uint8_t state;		/* enum domain_state, as counted in app->counts */
 	bool counted;
 	bool is_pending;   /* counted in app->n_pending */
@@ -148,7 +153,7 @@ struct poller {
 	int64_t since; /* the last moment that a good poll covered; 0: none */
 	int64_t asked_at;
 	int64_t good_at; /* the last answer; 0: none since the start */
-	int64_t due_ms; /* monotonic */
+	int64_t due_ms;	 /* monotonic */
 	unsigned failures;
 };
 
@@ -174,6 +179,9 @@ struct app {
 	struct metrics_service *metrics; /* NULL: not up yet */
 	struct budget *budget;
 	uint64_t n_orders_placed; /* paid orders since the start */
+	struct timer *stuck_timer;
+	unsigned n_stuck; /* domains */
+	uint64_t stuck_total;
 	int64_t budget_told_until; /* the last day's limit that was logged */
 	int64_t last_wall_at;	   /* both clocks at the last look: to see that one was set */
 	int64_t last_mono_ms;
@@ -235,6 +243,10 @@ void runner_update(struct domain *d, struct job_update *u);
 void runner_look(struct domain *d);
 /* A domain enters (start, reload) or leaves: recovers what was under way. */
 void runner_admit(struct domain *d);
+/* When something should happen to d, by its record; 0: at once; DUE_NEVER: nothing, or others have to go first. */
+int64_t runner_expected_at(const struct domain *d);
+/* Counts and tells the state of d, after something that it depends on changed outside its record. */
+void runner_refresh(struct domain *d);
 /* Looks at everything that is due; arms the timer. */
 void runner_tick(struct app *a);
 /* Fills the environment of a step, and what a decision looks at. */

@@ -73,6 +73,21 @@ static void facts_done(struct facts *f)
 	free(f->looks);
 }
 
+/* What a look saw holds until the next one, also while that is repeated. */
+static void fill_looks(struct facts *f, const struct record *r, struct metrics_domain *ret)
+{
+	ret->first_look = (uint32_t)f->n_looks;
+	for (uint32_t i = 0; i < r->n_deploys; i++) {
+		const struct record_deploy *t = &r->deploys[i];
+
+		if (t->looked_at == 0)
+			continue;
+		f->looks = xrealloc_array(f->looks, f->n_looks + 1, sizeof(*f->looks));
+		f->looks[f->n_looks++] = (struct metrics_look){ t->target, !t->differs, t->looked_at };
+		ret->n_looks++;
+	}
+}
+
 static void fill_domain(struct facts *f, const struct domain *d, struct metrics_domain *ret)
 {
 	const struct record *r = d->rec;
@@ -94,6 +109,7 @@ static void fill_domain(struct facts *f, const struct domain *d, struct metrics_
 		ret->error_code = f->problem.code;
 	for (uint32_t i = 0; i < r->n_deploys; i++)
 		ret->n_undone += r->deploys[i].state != DEPLOY_DONE;
+	fill_looks(f, r, ret);
 }
 
 static void fill_domains(struct facts *f, const struct app *a)
@@ -152,6 +168,8 @@ static void fill(struct facts *f, const struct app *a)
 		.polled_at = a->poller.good_at,
 		.poll_interval = poller_interval(a),
 		.busy_max_ms = loop_busy_max_ms(a->loop),
+		.n_stuck = a->n_stuck,
+		.stuck_total = a->stuck_total,
 	};
 	fill_domains(f, a);
 	fill_requests(f, a);

@@ -16,6 +16,7 @@
 #include "daemon/messages.h"
 #include "daemon/metrics.h"
 #include "daemon/save.h"
+#include "daemon/stuck.h"
 
 /* Jobs whose operation is under way at the same time; the others wait, most urgent first. Bounds
  * memory and the queue of the thread pool, not the speed: the rate windows are far tighter. */
@@ -212,6 +213,7 @@ static void save_done(void *arg)
 		f->save_error = NULL;
 	}
 	save_free(s);
+	stuck_progress(d);
 	carry_on(d);
 }
 
@@ -283,7 +285,7 @@ static void recount(struct domain *d, enum domain_state state, bool pending, boo
 
 static void arm_in(struct app *a, int64_t ms);
 
-static void refresh(struct domain *d)
+void runner_refresh(struct domain *d)
 {
 	const struct record_job *j = d->rec->job;
 	bool live = j && !d->rec->held;
@@ -342,13 +344,25 @@ static int64_t due_at(const struct domain *d)
 	return MIN(at, duties_due_at(d));
 }
 
+/* A removed domain only has to be written. */
+static int64_t due_of_leaving(const struct domain *d)
+{
+	return d->save_retry_at ? d->save_retry_at : DUE_NEVER;
+}
+
+int64_t runner_expected_at(const struct domain *d)
+{
+	if (d->is_leaving)
+		return due_of_leaving(d);
+	if (d->ready.slot)
+		return d->app->n_running < RUNNING_MAX ? 0 : DUE_NEVER;
+	return due_at(d);
+}
+
 void runner_set_due(struct domain *d)
 {
-	int64_t at = due_at(d);
+	int64_t at = d->is_leaving ? due_of_leaving(d) : due_at(d);
 
-	/* A removed domain only has to be written. */
-	if (d->is_leaving)
-		at = d->save_retry_at ? d->save_retry_at : DUE_NEVER;
 	if (at == DUE_NEVER)
 		agenda_remove(&d->app->agenda, &d->due);
 	else
@@ -416,7 +430,7 @@ static void carry_on(struct domain *d)
 	if (may_start && d->flight && !d->flight->operation)
 		start_pending(d);
 	places_serve(d);
-	refresh(d);
+	runner_refresh(d);
 	if (may_start && !crashes_is_aside(d->rec)) {
 		cleaning_start(d);
 		deploying_start(d);
@@ -435,6 +449,7 @@ void runner_update(struct domain *d, struct job_update *u)
 	BLAME(d->rec->name);
 	struct flight *f = runner_flight(d);
 
+	stuck_progress(d);
 	if (u->installed) {
 		(void)duty_plan(d->rec, d->spec, false);
 		mending_forget(d);
@@ -588,6 +603,7 @@ void domain_free(struct domain *d)
 	}
 	free_flight(d);
 	mending_forget(d);
+	stuck_forget(d);
 	config_unref(d->config);
 	record_free(d->rec);
 	free(d);

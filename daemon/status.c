@@ -46,7 +46,7 @@ enum domain_state domain_state(const struct domain *d)
 	const struct record *r = d->rec;
 	enum domain_state s;
 
-	if (r->held)
+	if (r->held || d->stuck_at)
 		return STATE_FAILED;
 	if (d->flight && d->flight->save_failures > 0)
 		return STATE_RETRYING;
@@ -104,6 +104,13 @@ bool status_problem(const struct domain *d, struct problem *ret)
 					 .message = d->flight->save_error,
 					 .at = clock_now(),
 					 .attempts = d->flight->save_failures };
+	else if (d->stuck_at)
+		*ret = (struct problem){
+			.code = "stuck",
+			.message = "nothing happens although it should: an error of dvcertd, see its log",
+			.at = d->stuck_at,
+			.attempts = 1
+		};
 	else if (r->error.code)
 		*ret = (struct problem){ .code = r->error.code,
 					 .message = r->error.message,
