@@ -15,6 +15,7 @@ case $build in /*) ;; *) build=$(cd "$(dirname "$0")/.." && pwd)/$build ;; esac
 dir=
 sandbox_pid=
 daemon_pid=
+web_pid=
 
 names="www.example.jp shop.example.jp xn--wgv71a119e.jp blog.example.jp"
 n_names=4
@@ -69,6 +70,7 @@ finish() {
 	trap - EXIT HUP INT TERM
 	[ -z "$daemon_pid" ] || end_child "$daemon_pid" || :
 	[ -z "$sandbox_pid" ] || end_child "$sandbox_pid" || :
+	[ -z "$web_pid" ] || end_child "$web_pid" || :
 	if [ "$status" -ne 0 ] && [ -n "$dir" ]; then
 		for log in "$dir/sandbox.log" "$dir/dvcertd.log"; do
 			[ ! -s "$log" ] || { echo "--- the end of $(basename "$log"):" && tail -n 15 "$log"; } >&2
@@ -88,10 +90,10 @@ ctl() {
 	"$build/dvcertctl" -s "$dir/control.sock" "$@"
 }
 
-# A port of loopback on which nobody listens, below the range from which the kernel gives them out.
+# A port of loopback, from $1 on, on which nobody listens, below the range from which the kernel gives them out.
 free_port() {
 	n=0
-	port=$((20000 + $$ % 9000))
+	port=$1
 	while [ $n -lt 500 ]; do
 		hex=$(printf '%04X' "$port")
 		cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | grep -q ":$hex [0-9A-F]*:0000 0A" || break
@@ -186,7 +188,7 @@ prepare() {
 		[ -x "$build/$program" ] || die "$build/$program is missing: run make first"
 	done
 	dir=$(mktemp -d /tmp/dvcert-demo.XXXXXX)
-	http_port=$(free_port)
+	http_port=$(free_port $((20000 + $$ % 9000)))
 }
 
 start_sandbox() {
@@ -205,8 +207,45 @@ start_sandbox() {
 	address=$(sed -n 's,.*ready on https://\([^ ]*\).*,\1,p' "$dir/sandbox.out")
 }
 
+# A TLS server as small as can be: it reads its files when it starts, so its reload is a new start.
+start_web() {
+	web_port=$(free_port $((http_port + 1)))
+	mkdir "$dir/web"
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=placeholder \
+		-keyout "$dir/web/key.pem" -out "$dir/web/cert.pem" 2>/dev/null
+	cp "$dir/web/cert.pem" "$dir/web/chain.pem"
+	(
+		server=
+		trap 'kill "$server" 2>/dev/null; exit 0' TERM
+		while :; do
+			openssl s_server -accept "127.0.0.1:$web_port" -www -cert "$dir/web/cert.pem" \
+				-cert_chain "$dir/web/chain.pem" -key "$dir/web/key.pem" >/dev/null 2>&1 </dev/null &
+			server=$!
+			echo $server >"$dir/web/pid"
+			wait $server || :
+		done
+	) 2>/dev/null & # the shell tells of each server that is killed
+	web_pid=$!
+	printf '#!/bin/sh\nkill "$(cat %s)"\n' "$dir/web/pid" >"$dir/web/reload"
+	chmod +x "$dir/web/reload"
+}
+
+served_serial() {
+	openssl s_client -connect "127.0.0.1:$web_port" -servername "$1" </dev/null 2>/dev/null |
+		openssl x509 -noout -serial | cut -d= -f2 | tr 'A-F' 'a-f'
+}
+
+check_served() {
+	serial=$(serial_of "$1")
+	[ "$(served_serial "$1" | sed 's/^0*//')" = "$(echo "$serial" | sed 's/^0*//')" ] ||
+		die "$1: the web server serves another certificate"
+	ok "$1: the web server serves serial $(echo "$serial" | cut -c1-16)..."
+}
+
 write_config() {
-	step "The configuration" "Four domains: EC and RSA keys, a further name, a name in another script, pushes to Scutum."
+	step "The configuration" \
+		"Four domains: EC and RSA keys, a further name, a name in another script; a web server to reload and look at, Scutum."
+	start_web
 	cp "$dir/ca/api-key" "$dir/certcentral-key"
 	cp "$dir/ca/scutum-api-key" "$dir/scutum-key"
 	echo "correct horse battery staple" >"$dir/passphrase"
@@ -226,7 +265,11 @@ write_config() {
 		domains:
 		  - name: www.example.jp
 		    dns_names: [example.jp]
-		    deploy: [scutum: {host: www.example.jp, id: ABC1234, api_key_file: scutum-key}]
+		    deploy:
+		      - files: {cert: $dir/web/cert.pem, chain: $dir/web/chain.pem, key: $dir/web/key.pem}
+		      - exec: {command: [$dir/web/reload]}
+		      - verify: {connect: "127.0.0.1:$web_port"}
+		      - scutum: {host: www.example.jp, id: ABC1234, api_key_file: scutum-key}
 		  - name: shop.example.jp
 		    key: {type: rsa, bits: 2048}
 		    deploy: [scutum: {host: shop.example.jp, id: ABC1235, api_key_file: scutum-key, key_passphrase_file: passphrase}]
@@ -274,6 +317,13 @@ show_files() {
 	done
 }
 
+show_deployment() {
+	step "Deployed is what was seen" \
+		"Copies are written, the server is reloaded, and a TLS handshake proves that it serves the new certificate."
+	ctl show www.example.jp | sed -n '/deploy/,/verify/p' | indent
+	check_served www.example.jp
+}
+
 # $1: how many pushes there must be.
 show_scutum() {
 	ask_sandbox scutum | objects >"$dir/pushes"
@@ -310,6 +360,7 @@ renew() {
 	echo
 	ok "live/www.example.jp -> $(readlink "$dir/state/live/www.example.jp"), and 0001 is kept"
 	check_certificate www.example.jp
+	check_served www.example.jp
 	show_scutum 3
 }
 
@@ -334,6 +385,7 @@ write_config
 issue
 show_lost_answer
 show_files
+show_deployment
 step "What Scutum received" "The sandbox's own record of pushes, asked over HTTPS; the serials are compared with live/."
 show_scutum 2
 plan_another_name
