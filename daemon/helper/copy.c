@@ -17,13 +17,18 @@
 
 #define TMP_RANDOM   8
 #define TMP_NAME_MAX (sizeof(FS_TMP_PREFIX) + 2 * TMP_RANDOM)
-#define TMP_AGE_MAX  600  /* seconds; a write takes milliseconds */
+#define TMP_AGE_MAX  600 /* seconds; a write takes milliseconds */
+#define NEEDS	     "this needs systemctl enable --now dvcertd-helper.socket"
 #define SWEEP_MAX    1000 /* entries that are looked at */
 
 static int explain(struct err *reterr, int r, const char *what, const char *path)
 {
+	bool root = geteuid() == 0;
+
 	switch (-r) {
 	case EROFS:
+		if (!root) /* of the daemon's own sandbox, most of all */
+			return err_set(reterr, r, "cannot %s %s: %s; " NEEDS, what, path, strerror(-r));
 		return err_set(
 			reterr, r,
 			"cannot %s %s: read-only file system; if it is not, allow its folder: systemctl edit "

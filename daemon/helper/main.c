@@ -185,12 +185,13 @@ static enum answer serve(struct session *s, struct err *message)
 /* Only under systemd: a child's standard error is the daemon's to read, and it tells by itself. */
 static void tell(const struct session *s, enum answer a, const struct err *message)
 {
+	static char identifier[] = "dvcertd-helper";
 	const struct log_ctx ctx = { NULL, "DVCERT_NAME", s->rq.name };
 
 	if (!s->is_socket)
 		return;
 	if (journal_is_stderr())
-		log_set_sink(journal_sink, NULL);
+		log_set_sink(journal_sink, identifier);
 	if (a != ANSWER_OK)
 		log_event(LOG_LEVEL_WARNING, NULL, &ctx, "helper, for user %u, %s: %s", (unsigned)s->h.peer,
 			  s->rq.target ? s->rq.target : "no target", message->text);

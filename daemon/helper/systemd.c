@@ -101,6 +101,12 @@ int systemd_open(struct systemd **ret, struct err *reterr)
 	first = r = sd_bus_open_system(&s->bus);
 	if (r < 0 && geteuid() == 0)
 		r = open_private(&s->bus);
+	if (r < 0 && geteuid() != 0)
+		return err_set(reterr, first,
+			       "this user cannot reach systemd by the system bus (%s); this needs systemctl "
+			       "enable --now "
+			       "dvcertd-helper.socket",
+			       strerror(-first));
 	if (r < 0)
 		return err_set(reterr, first,
 			       "cannot reach systemd by the system bus (%s): is this a machine that runs "

@@ -85,14 +85,14 @@ void journal_sink(const struct log_record *rec, void *arg)
 
 	add_message(&f, rec);
 	add(&f, "PRIORITY", priority(rec->level));
-	add(&f, "SYSLOG_IDENTIFIER", "dvcertd");
+	add(&f, "SYSLOG_IDENTIFIER", arg ? (const char *)arg : "dvcertd");
 	if (rec->id)
 		add(&f, "MESSAGE_ID", rec->id->uuid);
 	for (const struct log_ctx *c = rec->ctx; c; c = c->up)
 		if (c->val && !is_shadowed(rec->ctx, c))
 			add(&f, c->key, c->val);
 	if (sd_journal_sendv(f.iov, (int)f.n) < 0)
-		log_sink_text(rec, arg);
+		log_sink_text(rec, NULL);
 	for (unsigned i = 0; i < f.n; i++)
 		free(f.iov[i].iov_base);
 }

@@ -6,4 +6,5 @@
 
 /* True when stderr is connected to the journal ($JOURNAL_STREAM names its device and inode). */
 bool journal_is_stderr(void);
+/* arg: the identifier (a string that stays); NULL: "dvcertd". */
 void journal_sink(const struct log_record *rec, void *arg);
