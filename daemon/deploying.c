@@ -160,16 +160,18 @@ static int encrypt_key(struct deploy_work *w)
 	return 0;
 }
 
-/* One that is gone from the archive is not missed: what is served cannot be compared with it, that is all. */
+/* The newest first, also those above the present one, which was rolled back to. One that is gone from the archive is not missed: what is
+ * served cannot be compared with it, that is all. */
 static void read_older(struct deploy_work *w)
 {
+	unsigned next = 1;
 	unsigned n = 0;
 
-	for (unsigned g = w->generation - 1; g > 0 && n < w->n_older; g--) {
-		if (generation_chain(&w->dirs, w->name, g, &w->older[n], NULL) == 0)
+	if (w->n_older == 0 || generation_next(&w->dirs, w->name, 1, &next, NULL) < 0)
+		return;
+	for (unsigned g = next - 1; g > 0 && n < w->n_older && next - g <= 2 * OLDER_MAX; g--) {
+		if (g != w->generation && generation_chain(&w->dirs, w->name, g, &w->older[n], NULL) == 0)
 			n++;
-		else if (w->generation - g > OLDER_MAX)
-			break;
 	}
 }
 

@@ -177,7 +177,8 @@ static void run_again_before(struct record *rec, uint32_t i)
 	}
 }
 
-static void deploy_succeeded(struct record *rec, uint32_t i, int64_t now, struct job_update *u)
+static void deploy_succeeded(struct record *rec, uint32_t i, int64_t now, const struct outcome *o,
+			     struct job_update *u)
 {
 	struct record_deploy *d = &rec->deploys[i];
 	bool only_looked = d->state == DEPLOY_DONE;
@@ -193,7 +194,8 @@ static void deploy_succeeded(struct record *rec, uint32_t i, int64_t now, struct
 	d->attempts = 0;
 	d->next_at = 0;
 	deploy_set_error(d, NULL);
-	job_report(u, REPORT_DEPLOYED, "%s has generation %04u", d->target, d->generation);
+	job_report(u, REPORT_DEPLOYED, "%s has generation %04u%s%s", d->target, d->generation,
+		   o->message[0] != '\0' ? "; " : "", o->message);
 	if (!is_verify(d))
 		run_again_behind(rec, i);
 }
@@ -219,7 +221,7 @@ void duty_deploy_done(struct record *rec, uint32_t i, const struct job_env *env,
 
 	u->persist = true;
 	if (o->fault == FAULT_NONE) {
-		deploy_succeeded(rec, i, env->now, u);
+		deploy_succeeded(rec, i, env->now, o, u);
 		return;
 	}
 	d->at = env->now;

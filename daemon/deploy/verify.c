@@ -180,7 +180,7 @@ static void tell_served(const struct verify_call *c, const struct spot *s, const
 	else if (s->trouble == TROUBLE_OLDER)
 		(void)outcome_set(
 			ret, FAULT_LOCAL, "not-served",
-			"%s%s still serves our earlier certificate %s (until %s), not %s (until %s): was it "
+			"%s%s still serves our previous certificate %s (until %s), not %s (until %s): was it "
 			"reloaded, and does it read the files below live?",
 			first, s->shown, f->serial, until, ours.serial, our_until);
 	else if (s->trouble == TROUBLE_EXPIRED)
@@ -210,8 +210,8 @@ static void tell(const struct verify_call *c, const struct spot *s, unsigned n, 
 				  s->outcome.message);
 }
 
-/* NULL when there is nothing to note; the caller frees. */
-static char *make_note(const struct verify_call *c)
+/* The first address that was not looked at, in an outcome that says that all is well. */
+static void note_unseen(const struct verify_call *c, struct outcome *ret)
 {
 	static const struct {
 		sa_family_t family;
@@ -221,19 +221,20 @@ static char *make_note(const struct verify_call *c)
 	for (size_t f = 0; f < ARRAY_SIZE(families); f++)
 		for (size_t i = 0; i < c->n_spots; i++)
 			if (is_family(&c->spots[i], families[f].family) &&
-			    is_out_of_sight(c, families[f].family))
-				return xasprintf("this machine has no %s, so %s was not looked at",
-						 families[f].name, c->spots[i].shown);
+			    is_out_of_sight(c, families[f].family)) {
+				(void)outcome_set(ret, FAULT_NONE, "",
+						  "%s was not looked at: this machine has no route for %s",
+						  c->spots[i].shown, families[f].name);
+				return;
+			}
 	if (c->n_found > c->n_spots)
-		return xasprintf("%s has %zu addresses, of which %zu were looked at", c->host, c->n_found,
-				 c->n_spots);
-	return NULL;
+		(void)outcome_set(ret, FAULT_NONE, "", "of %zu addresses %zu were looked at", c->n_found,
+				  c->n_spots);
 }
 
 static void round_over(struct verify_call *c)
 {
 	struct verify_result r = { .outcome = c->resolve };
-	_cleanup_free_ char *note = NULL;
 	int64_t left_ms = c->settle_until_ms - clock_mono_ms();
 	unsigned n = 0;
 	const struct spot *s = worst(c, &n, &r.is_old);
@@ -245,7 +246,8 @@ static void round_over(struct verify_call *c)
 	}
 	if (s)
 		tell(c, s, n, &r.outcome);
-	r.note = note = make_note(c);
+	else if (r.outcome.fault == FAULT_NONE)
+		note_unseen(c, &r.outcome);
 	deliver(c, &r);
 }
 

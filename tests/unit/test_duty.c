@@ -142,11 +142,28 @@ static void test_deploy_done(void **state)
 	assert_true(u.persist);
 	assert_int_equal(u.n_reports, 1);
 	assert_int_equal(u.reports[0].kind, REPORT_DEPLOYED);
+	assert_non_null(strstr(u.reports[0].text, "has generation 0001"));
 	assert_int_equal(r->deploys[0].at, T0);
 	assert_int_equal(duty_deploy_due(r, T0), 1);
 	(void)deploy_ends(r, 1, FAULT_NONE, 0);
 	assert_int_equal(duty_deploy_due(r, T0), DUTY_NONE);
 	assert_int_equal(duty_deploy_next_at(r), DUE_NEVER);
+}
+
+/* What went well with a reservation says so once. */
+static void test_deploy_done_with_a_note(void **state)
+{
+	_cleanup_(record_freep) struct record *r = installed(1);
+	struct outcome o = { .message = "[::1]:443 was not looked at" };
+	struct job_update u = { 0 };
+	struct job_env env = { .now = T0, .tempo = 60 };
+
+	(void)state;
+	assert_true(duty_plan(r, &AB, false));
+	duty_deploy_done(r, 0, &env, &o, false, &u);
+	assert_int_equal(u.reports[0].kind, REPORT_DEPLOYED);
+	assert_non_null(strstr(u.reports[0].text, "has generation 0001; [::1]:443 was not looked at"));
+	assert_int_equal(r->deploys[0].state, DEPLOY_DONE);
 }
 
 static void test_deploy_is_tried_again(void **state)
@@ -376,6 +393,7 @@ int main(void)
 		cmocka_unit_test(test_plan_again_on_demand),
 		cmocka_unit_test(test_nothing_is_deployed_before_something_is_installed),
 		cmocka_unit_test(test_deploy_done),
+		cmocka_unit_test(test_deploy_done_with_a_note),
 		cmocka_unit_test(test_deploy_is_tried_again),
 		cmocka_unit_test(test_pauses_of_a_deployment_grow),
 		cmocka_unit_test(test_deploy_needs_a_person),
