@@ -79,8 +79,10 @@ bool budget_is_claimed_by(const struct record *rec)
 {
 	const struct record_job *j = rec->job;
 
-	return j && !rec->held && j->is_paid &&
-	       (j->phase == PHASE_PREPARE || (j->phase == PHASE_SUBMIT && j->submitted_at == 0));
+	if (!j || rec->held || !j->is_paid)
+		return false;
+	/* What cannot be prepared now may never be. */
+	return j->phase == PHASE_PREPARE ? j->next_at == 0 : j->phase == PHASE_SUBMIT && j->submitted_at == 0;
 }
 
 int64_t budget_next_at(struct budget *b, int64_t now, uint32_t reserved)

@@ -63,14 +63,14 @@ bool job_is_pending_at_ca(const struct record *rec)
 }
 
 /* Between two steps of a placed order, before the order of one that proves its names early, or held: whatever comes next puts
- * the proof up again when it is still needed. */
+ * the proof up again when it is still needed. Early proof that the CA may be looking at stays while the job goes on. */
 bool job_may_yield(const struct record *rec)
 {
 	const struct record_job *j = rec->job;
 
 	return j && !j->yielded && (rec->held || j->next_at != 0) &&
 	       ((j->phase >= PHASE_PUBLISH && j->phase <= PHASE_WAIT) ||
-		(j->instant && j->phase <= PHASE_SUBMIT && j->submitted_at == 0));
+		(j->instant && j->phase <= PHASE_RESOLVE && (rec->held || j->submitted_at == 0)));
 }
 
 void job_report(struct job_update *u, enum report_kind kind, const char *fmt, ...)

@@ -65,10 +65,14 @@ static void test_who_has_a_claim(void **state)
 	r->job->is_paid = true;
 	r->job->phase = PHASE_PREPARE;
 	assert_true(budget_is_claimed_by(r));
+	/* Nothing can be prepared, perhaps for ever: others need not wait for it. */
+	r->job->next_at = T0;
+	assert_false(budget_is_claimed_by(r));
+	r->job->next_at = 0;
 	r->job->phase = PHASE_SUBMIT;
 	assert_true(budget_is_claimed_by(r));
-	r->job->next_at =
-		T0; /* waits for its turn in the day's orders, or repeats a post that was not taken */
+	/* It waits for a place in the day's orders, or repeats a post that was not taken. */
+	r->job->next_at = T0;
 	assert_true(budget_is_claimed_by(r));
 	r->held = true;
 	assert_false(budget_is_claimed_by(r));

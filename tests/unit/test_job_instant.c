@@ -3,6 +3,7 @@
 #include "tests/unit/job_fixture.h"
 
 #include "daemon/core/proof.h"
+#include "daemon/core/retry.h"
 
 static struct job_env instant_env(const struct cfg_domain *spec)
 {
@@ -217,6 +218,39 @@ static void test_yield_before_the_order(void **state)
 	assert_false(job_may_yield(r));
 }
 
+/* A look for the order that was refused waits for a person, and the others of its webroot need not. Whatever is found after the release,
+ * nothing counts on the proof. */
+static void test_yield_of_a_held_look(void **state)
+{
+	struct job_env env = instant_env(&SPEC);
+	_cleanup_(record_freep) struct record *r = record_new("a.example");
+	struct outcome unclear = { .fault = FAULT_UNCLEAR, .code = "x", .message = "x" };
+	struct outcome refused = { .fault = FAULT_REFUSED, .code = "x", .message = "x" };
+
+	(void)state;
+	(void)step_in(r, &env, (struct job_event){ .kind = EV_START });
+	for (size_t i = 0; i < ARRAY_SIZE(STEPS) - 1; i++) {
+		if (STEPS[i] != OP_TARGETS)
+			(void)answer(r, &env, STEPS[i]);
+	}
+	(void)step_in(r, &env, (struct job_event){ .kind = EV_FAULT, .op = OP_SUBMIT, .outcome = &unclear });
+	assert_false(job_may_yield(r));
+	(void)step_in(r, &env, (struct job_event){ .kind = EV_FAULT, .op = OP_FIND, .outcome = &refused });
+	assert_true(r->held && r->job->phase == PHASE_RESOLVE);
+	assert_true(job_may_yield(r));
+	assert_true(step_in(r, &env, (struct job_event){ .kind = EV_YIELD }).persist);
+	assert_false(proof_is_needed(r, &r->proofs[0]));
+	assert_int_equal(step_in(r, &env, (struct job_event){ .kind = EV_RELEASE }).start, OP_FIND);
+	for (unsigned i = 0; i < RETRY_ABSENT_LOOKS; i++) {
+		env.now += RETRY_ABSENT_AGE * env.tempo;
+		(void)step_in(r, &env, (struct job_event){ .kind = EV_WAKE });
+		(void)step_in(r, &env, (struct job_event){ .kind = EV_DONE, .op = OP_FIND });
+	}
+	assert_int_equal(r->job->phase, PHASE_PREPARE); /* the proof goes up before the next post */
+	assert_int_equal(r->job->submitted_at, 0);
+	assert_true(proof_is_needed(r, &r->proofs[0]));
+}
+
 /* The proof of a removed domain is taken down; should it come back, nothing is posted before it is up again. */
 static void test_leave_and_come_back(void **state)
 {
@@ -379,6 +413,7 @@ int main(void)
 		cmocka_unit_test(test_tokens_expire_while_the_budget_is_waited_for),
 		cmocka_unit_test(test_tokens_are_still_good_after_the_wait),
 		cmocka_unit_test(test_yield_before_the_order),
+		cmocka_unit_test(test_yield_of_a_held_look),
 		cmocka_unit_test(test_leave_and_come_back),
 		cmocka_unit_test(test_answer_with_the_chain),
 		cmocka_unit_test(test_ordinary_answer),
