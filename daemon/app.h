@@ -3,6 +3,7 @@
  * this one share it:
  *   app.c          brings the parts up in order and takes them down in reverse: the map of the program
  *   runner.c       step -> persist -> start: the only place where decisions meet I/O
+ *   domain.c       a domain comes and goes
  *   operations.c   the operations of a job and what their answers mean as events
  *   locals.c       those of them that block, on pool threads: keys, chains, webroots, generations
  *   places.c       what stands in public for a job: the responder, the turn in a webroot
@@ -23,7 +24,7 @@
  *   status.c       what a domain looks like from outside
  *   metrics.c      the same for a monitoring system, on a socket and in a file
  *   stuck.c        whether something does not go on that should
- *   verbs.c        what dvcertctl can ask for; verbs_*.c, duplicate.c and plan.c are its longer verbs */
+ *   verbs.c        what dvcertctl can ask for; verbs_*.c, duplicate.c, plan.c and doctor*.c are its longer verbs */
 #pragma once
 
 #include "common/log.h"
@@ -256,15 +257,23 @@ void runner_view(const struct domain *d, struct view *ret);
 int64_t runner_urgency(const struct domain *d);
 /* Begins an issuance; nothing when one is under way. */
 void runner_begin(struct domain *d, enum want want, bool new_key);
-struct flight *runner_flight(struct domain *d);
 void runner_log(const struct domain *d, enum log_level level, const struct log_msgid *id, const char *fmt,
 		...) _printf_(4, 5);
 /* Writes what is dirty, on this thread: for the way out. */
 void runner_flush(struct app *a);
+
+/* Counts d in the app: what state it is in, and whether it is pending at the CA, running, and has a claim on the day's orders. */
+void runner_recount(struct domain *d, enum domain_state state, bool pending, bool running, bool reserving);
+
+/* --- domain.c --- */
 struct domain *domain_find(const struct app *a, const char *name);
+/* Takes rec. */
 struct domain *domain_new(struct app *a, struct config *c, const struct cfg_domain *spec, struct record *rec);
 /* Cancels what is under way and frees. */
 void domain_free(struct domain *d);
+/* What d needs while something is going on, made when it is not there; flight_settle() frees it when nothing is. */
+struct flight *runner_flight(struct domain *d);
+void flight_settle(struct domain *d);
 
 /* --- leaving.c: nothing happens unless d->is_leaving --- */
 /* Ends what can be ended. */

@@ -27,69 +27,6 @@
 
 static void carry_on(struct domain *d);
 
-struct domain *domain_find(const struct app *a, const char *name)
-{
-	size_t lo = 0, hi = a->n_domains;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		int cmp = strcmp(name, a->domains[mid]->rec->name);
-
-		if (cmp == 0)
-			return a->domains[mid];
-		if (cmp < 0)
-			hi = mid;
-		else
-			lo = mid + 1;
-	}
-	return NULL;
-}
-
-struct flight *runner_flight(struct domain *d)
-{
-	if (!d->flight) {
-		d->flight = xmalloc(sizeof(*d->flight));
-		STAILQ_INIT(&d->flight->history);
-		d->app->n_flights++;
-	}
-	return d->flight;
-}
-
-static void free_history(struct flight *f)
-{
-	struct history_line *h;
-
-	while ((h = STAILQ_FIRST(&f->history))) {
-		STAILQ_REMOVE_HEAD(&f->history, link);
-		free(h);
-	}
-}
-
-static void free_flight(struct domain *d)
-{
-	struct flight *f = d->flight;
-
-	if (!f)
-		return;
-	free_history(f);
-	free(f->save_error);
-	chain_free(f->chain);
-	free(f->answer);
-	free(f);
-	d->flight = NULL;
-	d->app->n_flights--;
-}
-
-static void settle(struct domain *d)
-{
-	struct flight *f = d->flight;
-
-	if (!f || f->operation || f->deploying || f->cleaning || f->revoking || f->watching || f->saving ||
-	    f->dirty || f->start_next != OP_NONE || f->chain || f->answer || !STAILQ_EMPTY(&f->history))
-		return;
-	free_flight(d);
-}
-
 void runner_env(const struct domain *d, struct job_env *env)
 {
 	static char reference[48]; /* one loop, one thread */
@@ -262,10 +199,9 @@ void runner_flush(struct app *a)
 
 /* --- what follows from a record --- */
 
-static void recount(struct domain *d, enum domain_state state, bool pending, bool running, bool reserving)
+void runner_recount(struct domain *d, enum domain_state state, bool pending, bool running, bool reserving)
 {
 	bool installed = d->rec->cert.generation != 0;
-
 	struct app *a = d->app;
 
 	if (d->counted)
@@ -292,8 +228,8 @@ void runner_refresh(struct domain *d)
 	enum domain_state before = (enum domain_state)d->state, state = domain_state(d);
 	bool changed = !d->counted || before != state;
 
-	recount(d, state, job_is_pending_at_ca(d->rec), live && j->next_at == 0,
-		budget_is_claimed_by(d->rec));
+	runner_recount(d, state, job_is_pending_at_ca(d->rec), live && j->next_at == 0,
+		       budget_is_claimed_by(d->rec));
 	poller_sync(d->app);
 	metrics_changed(d->app);
 	if (changed) {
@@ -439,7 +375,7 @@ static void carry_on(struct domain *d)
 	}
 	places_free(d);
 	runner_set_due(d);
-	settle(d);
+	flight_settle(d);
 	arm(d->app);
 	leaving_end(d);
 }
@@ -451,6 +387,8 @@ void runner_update(struct domain *d, struct job_update *u)
 
 	stuck_progress(d);
 	if (u->installed) {
+		/* A server need not settle any more on what is replaced. */
+		(void)deploying_may_begin_anew(d);
 		(void)duty_plan(d->rec, d->spec, false);
 		mending_forget(d);
 	}
@@ -564,47 +502,4 @@ void runner_tick(struct app *a)
 		runner_look(container_of(n, struct domain, ready));
 	}
 	arm(a);
-}
-
-/* --- life of a domain --- */
-
-struct domain *domain_new(struct app *a, struct config *c, const struct cfg_domain *spec, struct record *rec)
-{
-	struct domain *d = xmalloc(sizeof(*d));
-
-	d->app = a;
-	d->config = config_ref(c);
-	d->spec = spec;
-	d->rec = rec;
-	return d;
-}
-
-void domain_free(struct domain *d)
-{
-	struct app *a = d->app;
-
-	if (d->flight) {
-		operation_cancel(d);
-		deploying_cancel(d);
-		cleaning_cancel(d);
-		revoking_cancel(d);
-		watching_cancel(d);
-		if (d->flight->saving)
-			work_cancel(&d->flight->saving, save_drop);
-	}
-	agenda_remove(&a->agenda, &d->due);
-	agenda_remove(&a->ready, &d->ready);
-	lock_release(d);
-	places_unserve(d);
-	if (d->counted) {
-		recount(d, (enum domain_state)d->state, false, false, false);
-		a->counts[d->state]--;
-		a->n_installed -= d->is_installed;
-	}
-	free_flight(d);
-	mending_forget(d);
-	stuck_forget(d);
-	config_unref(d->config);
-	record_free(d->rec);
-	free(d);
 }

@@ -105,6 +105,23 @@ def test_server_that_keeps_the_old_certificate(world, front):
     world.assert_good(d, NAME, reissues=1, generation=2)
 
 
+def test_renewed_while_a_server_settles(world, front):
+    """A look that has an hour to become right does not hold up the next certificate."""
+    f = front("nginx")
+    d = one(world, *f.targets(settle="1h")).start()
+    d.wait(NAME)
+    good = f.script.read_text().split("\n", 1)[1]
+    f.write_script("exit 0")
+    d.ctl("renew", NAME)
+    base.until(lambda: d.status(NAME)["generation"] == 2, 60, why="renewed")
+    base.until(lambda: [t["state"] for t in targets_of(d).values()] == ["done", "done", "todo"], why="the look has begun")
+    f.write_script(good)
+    d.ctl("renew", NAME)
+    base.until(lambda: d.status(NAME)["generation"] == 3, 60, why="renewed again")
+    d.wait(NAME)
+    assert frontends.served_serial(f.port, NAME) == d.status(NAME)["serial"]
+
+
 def test_broken_configuration_of_the_server(world, front):
     """`nginx -t` fails: the running server stays as it is, and the reload is tried again until somebody mended it."""
     f = front("nginx")
