@@ -86,23 +86,56 @@ def judge_live(tree, name, root):
     need(point == key_point(texts["privkey.pem"]), "live key and certificate do not match")
 
 
+def record_at(tree, name, why):
+    text = text_at(tree, f"state/{name}.json")
+    need(text is not None, f"{why}, and there is no record")
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise Broken(f"{why}, and the record cannot be read: {text[:80]!r}") from None
+
+
+def judge_key(tree, name, job, what):
+    generation = f"archive/{name}/{job['generation']:04}"
+    keys = [text_at(tree, f"{generation}{end}/privkey.pem") for end in ("", ".new")]
+    points = [key_point(k) for k in keys if k]
+    need(csr_point(job["csr"].encode()) in points, f"the key of {what} is not there")
+
+
 def judge_order(tree, name, reference, order_id):
     """The record knows what was posted, and the key for it is there."""
-    text = text_at(tree, f"state/{name}.json")
-    need(text is not None, f"order {order_id} was posted, and there is no record")
-    try:
-        rec = json.loads(text)
-    except ValueError:
-        raise Broken(f"order {order_id} was posted, and the record cannot be read: {text[:80]!r}") from None
+    rec = record_at(tree, name, f"order {order_id} was posted")
     job = rec.get("job")
     if job is None:
         need((rec.get("certificate") or {}).get("order_id") == order_id, f"the record does not know order {order_id}")
         return
     need(job["reference"] == reference and job["submitted_at"], f"the record does not say that {reference} was submitted: {job}")
-    generation = f"archive/{name}/{job['generation']:04}"
-    keys = [text_at(tree, f"{generation}{end}/privkey.pem") for end in ("", ".new")]
-    points = [key_point(k) for k in keys if k]
-    need(csr_point(job["csr"].encode()) in points, f"the key of order {order_id} is not there")
+    judge_key(tree, name, job, f"order {order_id}")
+
+
+def judge_installed(tree, name, order_ids):
+    """The record says of which order the installed certificate is."""
+    rec = record_at(tree, name, "a certificate is installed")
+    need((rec.get("certificate") or {}).get("order_id") in order_ids, f"the record has forgotten orders {order_ids}: {rec}")
+
+
+def judge_reissue(tree, name, order_id):
+    """The first reissue of this order was posted."""
+    rec = record_at(tree, name, f"a reissue of {order_id} was posted")
+    job = rec.get("job")
+    if job is None:
+        need(rec["certificate"]["generation"] == 2, f"the record does not know the reissue of {order_id}")
+        return
+    need(job["kind"] == "reissue" and job["submitted_at"], f"the record does not say that a reissue was submitted: {job}")
+    judge_key(tree, name, job, f"the reissue of {order_id}")
+
+
+def judge_revocation(tree, name, order_id):
+    """It was asked for: it goes on, or it is known to be over."""
+    rec = record_at(tree, name, f"{order_id} was to be revoked")
+    cert = rec["certificate"]
+    is_known = rec.get("revocation") or cert.get("revoked_at") or cert.get("order_over") or cert["order_id"] != order_id
+    need(is_known, f"the record does not know that {order_id} was to be revoked: {rec}")
 
 
 def judge_tree(tree, name, orders, root):

@@ -1,170 +1,34 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The disks that a power cut could leave. One issuance is recorded with strace, from the first start with an empty folder on; then
-every state is built that a weak file system may show after each call, and judged.
+"""The disks that a power cut could leave. A first issuance is recorded with strace, from a start with an empty folder on, and a reissue,
+a revocation (with the order that follows) and a deployment of what is installed; then every state is built that a weak file system may
+show after each call, and judged.
 
 The model: what was written to a file is sure after fsync of that file, a name (create, mkdir, rename, symlink, unlink) after fsync of
 its folder. What is not sure may have reached the disk or not, in any order; a write also torn or as zeros, the rename of a file also
 with both names. A real journaling file system shows far fewer states; none that is not among these.
 
-    states.py [--limit 4000] [--starts 6] [--seed 1]
+    states.py [--limit 4000] [--starts 6] [--only reissue] [--seed 1]
 
-Some states (--starts) are written out and the daemon has to finish from there, with one order in the ledger."""
+Some states (--starts) are written out and the daemon has to finish from there, with what was wanted in the ledger, once."""
 
 import argparse
-import collections
+import functools
 import itertools
 import os
 import posixpath
 import random
-import re
 import sys
 import time
 
 import points
+import recording
 import trace
-from disk import FILE, FOLDER, LINK, judge_tree
+from disk import FILE, FOLDER, LINK, judge_installed, judge_live, judge_order, judge_reissue, judge_revocation, judge_tree, tree_of
 from stage import Broken, Stage, base, need
 
-CALLS = "openat write pwrite64 fsync fdatasync mkdir mkdirat symlinkat renameat renameat2 unlink unlinkat connect".split()
-LINE = re.compile(r"^(?:\d+ +)?(\d+\.\d+) (\w+)\((.*)\) += (-?\d+)")
-FD = r"(?:AT_FDCWD|\d+)<([^>]*)>"
-STRING = r'"([^"]*)"'
 PER_POINT = 400  # states after one call, at most; more are drawn by chance
-
-Op = collections.namedtuple("Op", "kind path data node parent name to_parent to_name", defaults=(None,) * 6)
-
-
-class Unreadable(Exception):
-    """The recording has a call that this program does not know."""
-
-
-# --- from a recording to operations ---
-
-
-def plain(text):
-    """strace -xx writes every byte of a string as hex."""
-    return bytes.fromhex(text.replace("\\x", "")) if "\\x" in text else text.encode()
-
-
-def lines_of(prefix):
-    """All threads' calls in the order in which they were entered."""
-    folder, name = os.path.split(str(prefix))
-    found = []
-    for file in os.listdir(folder):
-        if not file.startswith(name + "."):
-            continue
-        with open(os.path.join(folder, file), errors="replace") as f:
-            for line in f:
-                m = LINE.match(line)
-                if m and (int(m[4]) >= 0 or m[2] == "connect"):
-                    found.append((float(m[1]), m[2], m[3], int(m[4])))
-    return sorted(found, key=lambda entry: entry[0])
-
-
-class Reader:
-    """Calls to (kind, path, data[, new path]), with paths below the state folder only."""
-
-    def __init__(self, state_dir, ca_port):
-        self.top = str(state_dir)
-        self.ca_port = ca_port
-        self.at = {}  # positions of open files
-
-    def rel(self, folder, name):
-        path = posixpath.normpath(posixpath.join(plain(folder).decode(), plain(name).decode()))
-        return posixpath.relpath(path, self.top) if path == self.top or path.startswith(self.top + "/") else None
-
-    def read(self, name, args, ret):
-        handler = getattr(self, "do_" + {"pwrite64": "write", "fdatasync": "fsync", "renameat2": "renameat"}.get(name, name))
-        found = handler(args, ret)
-        return [f for f in found if f[1] is not None]
-
-    def do_openat(self, args, ret):
-        m = re.match(rf"{FD}, {STRING}, ([A-Z_|]+)", args)
-        if not m:
-            raise Unreadable(args)
-        self.at[ret] = 0
-        if "O_TRUNC" in m[3]:
-            raise Unreadable(args)
-        return [("create", self.rel(m[1], m[2]), None)] if "O_CREAT" in m[3] else []
-
-    def do_write(self, args, ret):
-        m = re.match(rf"(\d+)<([^>]*)>, {STRING}(\.\.\.)?, \d+(?:, (\d+))?", args)
-        path = m and self.rel(m[2], "")
-        if not path:
-            return []
-        fd = int(m[1])
-        offset = int(m[5]) if m[5] else self.at.get(fd, 0)
-        self.at[fd] = offset + ret
-        return [("write", path, (offset, plain(m[3])[:ret]))]
-
-    def do_fsync(self, args, _ret):
-        return [("fsync", self.rel(re.match(FD, args)[1], ""), None)]
-
-    def do_mkdir(self, args, _ret):
-        return [("mkdir", self.rel("/", re.match(STRING, args)[1]), None)]
-
-    def do_mkdirat(self, args, _ret):
-        m = re.match(rf"{FD}, {STRING}", args)
-        return [("mkdir", self.rel(m[1], m[2]), None)]
-
-    def do_symlinkat(self, args, _ret):
-        m = re.match(rf"{STRING}, {FD}, {STRING}", args)
-        return [("symlink", self.rel(m[2], m[3]), plain(m[1]).decode())]
-
-    def do_renameat(self, args, _ret):
-        m = re.match(rf"{FD}, {STRING}, {FD}, {STRING}", args)
-        return [("rename", self.rel(m[1], m[2]), self.rel(m[3], m[4]))]
-
-    def do_unlink(self, args, _ret):
-        return [("unlink", self.rel("/", re.match(STRING, args)[1]), None)]
-
-    def do_unlinkat(self, args, _ret):
-        m = re.match(rf"{FD}, {STRING}", args)
-        return [("unlink", self.rel(m[1], m[2]), None)]
-
-    def do_connect(self, args, _ret):
-        """The first request of an issuance is the order: from this moment on it may be posted."""
-        return [("post", "", None)] if f"htons({self.ca_port})" in args else []
-
-
-def resolve(raw):
-    """Names to nodes. The state folder itself is there and sure: "." is node -1, and what is above it counts as it too."""
-    names = {-1: {}}
-    ops = []
-
-    def walk(path):
-        node = -1
-        for part in path.split("/"):
-            node = node if part in (".", "") else names[node][part]
-        return node
-
-    for kind, path, data in raw:
-        i = len(ops)
-        if kind == "post":
-            ops.append(Op("post", path, None))
-            continue
-        if kind in ("fsync", "write"):
-            ops.append(Op(kind, path, data, node=walk(path)))
-            continue
-        up, name = posixpath.split(path)
-        parent = walk(up)
-        if kind == "create" and name in names[parent]:
-            continue  # opened only
-        if kind == "rename":
-            to_up, to_name = posixpath.split(data)
-            to_parent = walk(to_up)
-            node = names[parent].pop(name)
-            names[to_parent][to_name] = node
-            is_folder = ops[node].kind == "mkdir"
-            ops.append(Op(kind, path, FOLDER if is_folder else None, node, parent, name, to_parent, to_name))
-        elif kind == "unlink":
-            ops.append(Op(kind, path, None, names[parent].pop(name), parent, name))
-        elif path != ".":
-            names[parent][name] = i
-            names[i] = {}
-            ops.append(Op(kind, path, data, i, parent, name))
-    return ops
+MAPPED = ("state/blame", "state/rates")  # hints of the last process, never synced; any content will do (test_state.py)
 
 
 # --- from operations to states ---
@@ -183,9 +47,11 @@ def unsure(ops, k):
     synced = set()
     for i in range(k - 1, -1, -1):
         op = ops[i]
+        if op.kind == "sure":
+            break
         if op.kind == "fsync":
             synced.add(op.node)
-        elif op.kind != "post":
+        elif op.kind not in ("post", "connect"):
             places = {op.node} if op.kind == "write" else {op.parent} if op.to_parent is None else {op.parent, op.to_parent}
             if not places <= synced:
                 found.append((i, choices(op)))
@@ -266,87 +132,147 @@ def write_out(tree, folder):
             os.chmod(full, 0o644 if path.endswith(".pem") and not path.endswith("privkey.pem") else 0o600)
 
 
-# --- recording and judging ---
+# --- recording ---
 
 
-def record(stage, first_kill=None):
+def reader_of(stage, d):
+    return recording.Reader(d.state_dir, int(stage.sandbox.listen.rsplit(":", 1)[1]))
+
+
+def options(prefix):
+    return trace.options(prefix, [f"?{c}" for c in recording.CALLS]) + recording.MORE
+
+
+def record_issue(stage, first_kill=None):
     """A first start with an empty folder, until all is done: (name, operations). first_kill: that start is killed before this call,
     and what it did not sync is not sure either."""
     name = stage.new_name()
     d = stage.daemon(name)
     d.state_dir.mkdir(mode=0o711)
-    port = int(stage.sandbox.listen.rsplit(":", 1)[1])
-    reader = Reader(d.state_dir, port)
+    reader = reader_of(stage, d)
     raw = []
-    more = ["-f", "-ff", "-ttt", "-xx", "-s", "4194304", "-D"]
     if first_kill:
         call, n = first_kill
-        points.spawn_under(d, trace.options(d.dir / "first", [f"?{c}" for c in CALLS]) + more + ["-e", f"inject={call}:signal=KILL:when={n}"])
+        points.spawn_under(d, [*options(d.dir / "first"), "-D", "-e", f"inject={call}:signal=KILL:when={n}"])
         base.until(lambda: d.proc.poll() is not None, 20, why="killed at the first start")
         d.proc = None
-        raw += read_all(reader, d.dir / "first")
-    points.spawn_under(d, trace.options(d.dir / "whole", [f"?{c}" for c in CALLS]) + more)
+        raw += reader.read_all(d.dir / "first")
+    points.spawn_under(d, [*options(d.dir / "whole"), "-D"])
     stage.settle(d, name)
     d.stop()
     stage.judge(d.start(), name, {(1, 0)})
     d.stop()
-    raw += read_all(reader, d.dir / "whole")
+    raw += reader.read_all(d.dir / "whole")
     stage.drop(d)
-    ops = resolve(raw)
-    need(sum(op.kind == "fsync" for op in ops) >= 5 and any(op.kind == "post" for op in ops), f"the recording is not whole: {ops}")
+    ops = recording.resolve(raw)
+    need(sum(op.kind == "fsync" for op in ops) >= 5 and any(op.kind == "connect" for op in ops), f"the recording is not whole: {ops}")
     return name, ops
 
 
-def read_all(reader, prefix):
-    return [found for _at, call, args, ret in lines_of(prefix) for found in reader.read(call, args, ret)]
+def record_command(stage, scenario):
+    """From the command until all is done, with what is on the disk before it: (name, operations, the ledger before and after)."""
+    d, name = scenario.prepare(stage)
+    stage.settle(d, name)
+    raw = list(recording.of_tree({path: entry for path, entry in tree_of(d.state_dir).items() if path not in MAPPED}))
+    before = stage.sandbox.orders(name)
+    n_pushes = len(stage.sandbox.pushes(name))
+    stage.sandbox.forget_requests()
+    tracer = trace.Tracer(d.proc.pid, d.dir / "whole", [f"?{c}" for c in recording.CALLS], more=recording.MORE)
+    need(scenario.trigger(stage, d, name), "the command was refused")
+    base.until(lambda: len(stage.sandbox.pushes(name)) > n_pushes and stage.ledger(name) == scenario.ends_with, 60, why="pushed")
+    stage.settle(d, name)
+    asked = [r["endpoint"] for r in stage.sandbox.requests()]
+    tracer.end()
+    stage.judge(d, name, {scenario.ends_with})
+    d.stop()
+    raw += reader_of(stage, d).read_all(d.dir / "whole")
+    stage.drop(d)
+    sent = [i for i, op in enumerate(raw) if op[0] == "post"]
+    need(len(sent) == len(asked), f"{len(sent)} requests were sent, the CA has seen {asked}")
+    for i, endpoint in zip(sent, asked):
+        raw[i] = ("post", endpoint, None)
+    ops = recording.resolve(raw)
+    need(any(op.kind == "fsync" for op in ops), f"the recording is not whole: {ops}")
+    return name, ops, before, stage.sandbox.orders(name)
 
 
-def judge_states(name, ops, orders, root, limit, rnd):
-    """Every state, or so many of them drawn by chance: (number judged, [(k, tree, posted)], failures)."""
-    posted_at = next(i for i, op in enumerate(ops) if op.kind == "post")
+# --- judging: what must be on the disk when the CA has been asked for all this ---
+
+
+def references(orders):
+    return [(o["alternative_order_id"], o["order_id"]) for o in orders]
+
+
+def judge_issue(name, root, orders, tree, asked):
+    judge_tree(tree, name, references(orders) if asked else [], root)
+
+
+def judge_command(name, root, before, after, tree, asked):
+    """The installed certificate is never forgotten, and nothing was asked of the CA that the record does not know of."""
+    judge_live(tree, name, root)
+    need(f"live/{name}" in tree, "live is gone")
+    first = before[-1]["order_id"]
+    judge_installed(tree, name, {first, after[-1]["order_id"]} if "order" in asked else {first})
+    if "reissue" in asked:
+        judge_reissue(tree, name, first)
+    if "revoke" in asked:
+        judge_revocation(tree, name, first)
+    if "order" in asked:
+        judge_order(tree, name, *references(after)[-1])
+
+
+def asked_before(ops, k):
+    """Of the CA, by the operations before k."""
+    return frozenset(op.path or "something" for op in ops[:k] if op.kind in ("post", "connect"))
+
+
+def judge_states(ops, judge, limit, rnd):
+    """Every state, or so many of them drawn by chance: (number judged, number of different ones, [(k, tree, asked)], failures)."""
     seen, kept, failures = set(), [], []
-    everything = [(k, chosen) for k in range(len(ops) + 1) for chosen in states_after(ops, k, rnd)]
+    begin = next((i + 1 for i, op in enumerate(ops) if op.kind == "sure"), 0)
+    asked = {k: asked_before(ops, k) for k in range(begin, len(ops) + 1)}
+    everything = [(k, chosen) for k in asked for chosen in states_after(ops, k, rnd)]
     if len(everything) > limit:
         everything = sorted(rnd.sample(everything, limit), key=lambda e: e[0])
     for k, chosen in everything:
         tree = build(ops, k, chosen)
-        is_posted = k > posted_at
-        mark = hash((is_posted, tuple(sorted(tree.items()))))
+        mark = hash((asked[k], tuple(sorted(tree.items()))))
         if mark in seen:
             continue
         seen.add(mark)
         try:
-            judge_tree(tree, name, orders if is_posted else [], root)
-            kept.append((k, tree, is_posted))
+            judge(tree, asked[k])
+            kept.append((k, tree, asked[k]))
         except Broken as e:
             lost = [f"{ops[i].kind} {ops[i].path}: {how or 'lost'}" for i, how in chosen.items() if how != "full"]
             failures.append((k, f"after {ops[k - 1].kind} {ops[k - 1].path}: {e}; {lost}"))
     return len(everything), len(seen), kept, failures
 
 
-def start_from(stage, name, tree):
-    """The daemon finds this disk, and finishes with one order."""
+# --- starting from a state ---
+
+
+def start_from(stage, name, tree, ends_with):
+    """The daemon finds this disk, and finishes with what was wanted, once."""
     d = stage.daemon(name)
     write_out(tree, d.state_dir)
     d.start()
     stage.settle(d, name)
-    stage.judge(d, name, {(1, 0)})
+    stage.judge(d, name, {ends_with})
     d.stop()
     stage.drop(d)
 
 
-def start_samples(stage, name, kept, n, rnd):
-    """Where nothing was posted yet, the CA must not know the order either: a world of its own for each."""
+def start_samples(stage, name, chosen, ends_with):
+    """chosen: [(k, tree, must the CA know nothing of it?)]: then in a world of its own."""
     failed = 0
-    after = [s for s in kept if s[2]]
-    before = [s for s in kept if not s[2]]
-    for k, tree, is_posted in rnd.sample(after, min(n - n // 3, len(after))) + rnd.sample(before, min(n // 3, len(before))):
+    for k, tree, is_alone in chosen:
         try:
-            if is_posted:
-                start_from(stage, name, tree)
-            else:
+            if is_alone:
                 with Stage() as other:
-                    start_from(other, name, tree)
+                    start_from(other, name, tree, ends_with)
+            else:
+                start_from(stage, name, tree, ends_with)
         except Exception as e:  # whatever it is, the state is not good
             failed += 1
             stage.keep = True
@@ -354,27 +280,69 @@ def start_samples(stage, name, kept, n, rnd):
     return failed
 
 
-def run_one(stage, what, first_kill, args, starts):
+def samples_of_issue(kept, n, rnd):
+    after = [(k, tree, False) for k, tree, asked in kept if asked]
+    before = [(k, tree, True) for k, tree, asked in kept if not asked]
+    return rnd.sample(after, min(n - n // 3, len(after))) + rnd.sample(before, min(n // 3, len(before)))
+
+
+def samples_of_command(kept, n, rnd):
+    """The CA is as it is at the end: only what comes after the last request that changes something there fits it."""
+    changes = {"reissue", "revoke", "order"}
+    last = max((kept_asked & changes for _k, _tree, kept_asked in kept), key=len)
+    found = [(k, tree, False) for k, tree, asked in kept if asked & changes == last]
+    return rnd.sample(found, min(n, len(found)))
+
+
+# --- one recording after the other ---
+
+
+def run_one(stage, what, ops, judge, choose, ends_with, args, n_starts):
     rnd = random.Random(args.seed)
-    name, ops = record(stage, first_kill)
-    orders = [(o["alternative_order_id"], o["order_id"]) for o in stage.sandbox.orders(name)]
+    name = judge.args[0]
     began = time.monotonic()
-    judged, different, kept, failures = judge_states(name, ops, orders, stage.sandbox.ca_file.read_bytes(), args.limit, rnd)
+    judged, different, kept, failures = judge_states(ops, judge, args.limit, rnd)
     took = time.monotonic() - began
     for k, text in failures[:3]:
         print(f"FAILED {what}, operation {k} of {len(ops)}: {text}")
-    failed = len(failures) + start_samples(stage, name, kept, starts, rnd)
+    chosen = choose(kept, n_starts, rnd)
+    failed = len(failures) + start_samples(stage, name, chosen, ends_with)
+    n_ops = len(ops) - next((i + 1 for i, op in enumerate(ops) if op.kind == "sure"), 0)
     print(
-        f"states {what}: {len(ops)} operations, {judged} states, {different} different, {failed} failed, "
-        f"{judged / max(took, 0.001):.0f} states/s, {starts} started, seed {args.seed}"
+        f"states {what}: {n_ops} operations, {judged} states, {different} different, {failed} failed, "
+        f"{judged / max(took, 0.001):.0f} states/s, {len(chosen)} started, seed {args.seed}"
     )
     return failed
+
+
+def run_issue(stage, what, first_kill, args, n_starts):
+    name, ops = record_issue(stage, first_kill)
+    judge = functools.partial(judge_issue, name, stage.sandbox.ca_file.read_bytes(), stage.sandbox.orders(name))
+    return run_one(stage, what, ops, judge, samples_of_issue, (1, 0), args, n_starts)
+
+
+def run_command(stage, scenario, args, n_starts):
+    name, ops, before, after = record_command(stage, scenario)
+    judge = functools.partial(judge_command, name, stage.sandbox.ca_file.read_bytes(), before, after)
+    return run_one(stage, f"of a {scenario.name}", ops, judge, samples_of_command, scenario.ends_with, args, n_starts)
+
+
+WHAT = ("issue", "start", "reissue", "revoke", "deploy")
+
+
+def run_what(stage, what, args):
+    if what == "issue":
+        return run_issue(stage, "of a first issuance", None, args, args.starts)
+    if what == "start":
+        return run_issue(stage, "after a killed first start", ("fsync", 1), args, 0)
+    return run_command(stage, points.SCENARIOS[what], args, (args.starts + 2) // 3)
 
 
 def arguments(argv):
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--limit", type=int, default=4000, help="states of each recording")
-    p.add_argument("--starts", type=int, default=6, help="states that the daemon is started from")
+    p.add_argument("--starts", type=int, default=6, help="states of the first that the daemon is started from, and a third of that of each command")
+    p.add_argument("--only", action="append", choices=WHAT, help="only this recording")
     p.add_argument("--seed", type=int, default=1)
     return p.parse_args(argv)
 
@@ -385,8 +353,7 @@ def main(argv=None):
         print("states: SKIPPED: strace is not installed")
         return 77
     with Stage() as stage:
-        failed = run_one(stage, "of a first issuance", None, args, args.starts)
-        failed += run_one(stage, "after a killed first start", ("fsync", 1), args, 0)
+        failed = sum(run_what(stage, what, args) for what in args.only or WHAT)
         if failed:
             stage.keep = True
             print(f"states: logs are kept in {stage.world.dir}")
