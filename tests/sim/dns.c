@@ -75,23 +75,21 @@ void rfc2136_start(_unused_ struct loop *l, const struct rfc2136_update *u, rfc2
 		   void *owner, struct rfc2136_call **ret)
 {
 	struct rfc2136_call *c = xmalloc(sizeof(*c));
+	enum { UNSENT, LOST, ANSWER_LOST };
 	bool bad = plan_strikes(TROUBLE_DNS, STREAM_DNS);
-	int64_t which = world_range(STREAM_DNS, 0, 2), ms = world_range(STREAM_DNS, 1, 300);
+	int64_t which = world_range(STREAM_DNS, UNSENT, ANSWER_LOST), ms = world_range(STREAM_DNS, 1, 300);
 
 	disk_point();
 	*c = (struct rfc2136_call){ .done = done, .owner = owner };
-	if (bad && which == 0) {
-		(void)outcome_set(&c->outcome, FAULT_UNSENT, "connect", "simulated: %s was not sent",
-				  u->fqdn);
-	} else {
+	if (!bad || which == ANSWER_LOST)
 		ms += send_change(u->add, u->type == RFC2136_CNAME, u->fqdn, u->value);
-		if (bad)
-			(void)outcome_set(&c->outcome, FAULT_UNCLEAR, "timeout",
-					  "simulated: no answer about %s", u->fqdn);
-		ms = bad ? UPDATE_MS : ms;
-	}
-	if (bad)
+	if (bad) {
+		(void)outcome_set(&c->outcome, which == UNSENT ? FAULT_UNSENT : FAULT_UNCLEAR,
+				  which == UNSENT ? "connect" : "timeout", "simulated: no answer about %s",
+				  u->fqdn);
 		world_trace("dns: an update fails: %s", c->outcome.code);
+		ms = which == UNSENT ? ms : UPDATE_MS;
+	}
 	c->event = world_after(OWNER_DAEMON, ms, update_over, c);
 	*ret = c;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tests/sim/judge_priv.h"
+#include "tests/sim/judge.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -15,6 +15,7 @@
 #include "daemon/pki/key.h"
 #include "tests/sim/ca.h"
 #include "tests/sim/disk.h"
+#include "tests/sim/judge_priv.h"
 #include "tests/sim/life.h"
 #include "tests/sim/plan.h"
 

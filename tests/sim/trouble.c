@@ -208,9 +208,11 @@ static void plan_the_ca(void)
 {
 	static unsigned shorter[] = { 99, 46 };
 	int64_t at = 0, days = plan.days - CALM_DAYS;
+	/* Early, so that what was issued for less than expected also ends in this world; or at any time. */
+	int64_t latest = world_chance(STREAM_MASS, 500000) ? 2 : days - 1;
 
 	for (size_t i = 0; i < ARRAY_SIZE(shorter) && plan.rate[TROUBLE_CAP] > 0; i++) {
-		at = world_range(STREAM_MASS, at, days - 1);
+		at = world_range(STREAM_MASS, at, latest);
 		(void)world_after(OWNER_WORLD, at * 24 * HOUR_MS, shorten, &shorter[i]);
 	}
 	if (plan.rate[TROUBLE_MASS] > 0 && days >= 12)
