@@ -104,11 +104,12 @@ static void send_list(struct reply *rp, const char *key, struct json *list)
 
 static void get_orders(struct sandbox *sb, const struct request *rq, struct reply *rp)
 {
-	(void)rq;
+	const char *common_name = request_query(rq, "common_name");
 	struct json *list = json_new_arr();
 	orders_issue_all_due(sb);
 	for (size_t i = 0; i < sb->n_orders; i++)
-		json_add(list, order_json(sb, sb->orders[i]));
+		if (!common_name || !strcmp(sb->orders[i]->active->names[0], common_name))
+			json_add(list, order_json(sb, sb->orders[i]));
 	send_list(rp, "orders", list);
 }
 
@@ -301,10 +302,12 @@ static void post_clock(struct sandbox *sb, const struct request *rq, struct repl
 
 static void get_scutum(struct sandbox *sb, const struct request *rq, struct reply *rp)
 {
-	(void)rq;
+	const char *host = request_query(rq, "host");
 	struct json *list = json_new_arr();
 	for (size_t i = 0; i < sb->n_pushes; i++) {
 		const struct scutum_push *p = &sb->pushes[i];
+		if (host && strcmp(p->host, host) != 0)
+			continue;
 		struct json *j = json_new_obj();
 		json_set_time(j, "at", p->at);
 		json_set_str(j, "host", p->host);

@@ -8,6 +8,7 @@ import select
 import ssl
 import subprocess
 import time
+import urllib.parse
 import urllib.request
 
 from . import base
@@ -92,8 +93,7 @@ class Sandbox:
         return json.loads(text) if text.strip() else None
 
     def orders(self, common_name=None):
-        found = self.admin("GET", "orders")["orders"]
-        return [o for o in found if common_name is None or o["common_name"] == common_name]
+        return self.admin("GET", filtered("orders", common_name=common_name))["orders"]
 
     def counts(self):
         return self.admin("GET", "counts")
@@ -131,8 +131,12 @@ class Sandbox:
         return self.admin("POST", f"orders/{order_id}", change)
 
     def pushes(self, host=None):
-        found = self.admin("GET", "scutum")["pushes"]
-        return [p for p in found if host is None or p["host"] == host]
+        return self.admin("GET", filtered("scutum", host=host))["pushes"]
+
+
+def filtered(path, **only):
+    query = urllib.parse.urlencode({key: value for key, value in only.items() if value is not None})
+    return f"{path}?{query}" if query else path
 
 
 def assert_one_order(sandbox, name, n=1):
