@@ -119,8 +119,7 @@ static void say_garbage(struct outcome *o, const char *text)
 
 /* --- as a child --------------------------------------------------------------------------------------- */
 
-/* Beside the daemon (a build tree), or where it is installed. The caller frees. */
-static char *find_program(void)
+char *assist_program(void)
 {
 	char exe[4096];
 	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
@@ -163,7 +162,7 @@ static void on_child(const struct child_result *r, void *owner)
 
 static void start_child(struct assist_call *c)
 {
-	_cleanup_free_ char *program = find_program();
+	_cleanup_free_ char *program = assist_program();
 	_cleanup_free_ char *input = xasprintf("%s\n", c->line);
 	_cleanup_free_ char *bus = NULL;
 	const char *bus_address = getenv(BUS_ENV);

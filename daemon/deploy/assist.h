@@ -32,3 +32,9 @@ void assist_start(struct loop *l, const struct assist_ask *ask, assist_done_fn *
 		  struct assist_call **ret);
 /* What the helper has begun it ends by itself; silence from now on; clears *c. NULL content accepted. */
 void assist_cancel(struct assist_call **c);
+
+/* The helper's program: beside the daemon (a build tree), or where it is installed, be it there or not. The caller frees. */
+char *assist_program(void);
+
+/* The helper's program, for a child: beside the daemon's own (a build tree), else where it is installed. The caller frees. */
+char *assist_program(void);

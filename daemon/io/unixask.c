@@ -110,20 +110,22 @@ static int receive_some(struct unixask *a)
 static void on_ready(uv_poll_t *poll, int status, int events)
 {
 	struct unixask *a = poll->data;
-	int r = status < 0 ? status : send_some(a);
+	int r = status < 0 ? 1 : send_some(a);
 
 	(void)events;
-	if (r > 0) {
+	if (r > 0)
 		r = receive_some(a);
-		if (r > 0) {
-			finish(a, 0);
-			return;
-		}
-		if (r == 0)
-			r = uv_poll_start(&a->poll, UV_READABLE, on_ready);
-	}
-	if (r < 0)
+	if (r > 0)
+		finish(a, 0);
+	else if (
+		r == 0 &&
+		status <
+			0) /* libuv's word for "reset", and it looks no longer; what came before could still be read */
+		finish(a, -ECONNRESET);
+	else if (r < 0)
 		finish(a, r);
+	else if (a->out_at == a->out_len)
+		(void)uv_poll_start(&a->poll, UV_READABLE, on_ready); /* cannot fail for one that runs */
 }
 
 /* --- connecting -------------------------------------------------------------------------------------- */
