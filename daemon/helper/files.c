@@ -92,6 +92,17 @@ static int explain_key(struct err *reterr, int r, const char *what)
 		       may ? "" : "; this needs systemctl enable --now dvcertd-helper.socket");
 }
 
+/* (uid_t)-1 and (gid_t)-1: leave alone. */
+static int give_key(int fd, mode_t mode, uid_t uid, gid_t gid, struct err *reterr)
+{
+	if (uid == (uid_t)-1 && gid == (gid_t)-1)
+		return 0;
+	/* What the old group may, the new one gets only when all is right. */
+	if ((mode & 07077) != 0 && fchmod(fd, mode & 0700) < 0)
+		return explain_key(reterr, -errno, "mode");
+	return fchown(fd, uid, gid) < 0 ? explain_key(reterr, -errno, "group") : 0;
+}
+
 /* 1: changed; 0: it was so. Without `group` the group stays. */
 static int set_live_key(const struct helper *h, const struct cfg_files_target *t, const struct owners *o,
 			int fd, struct err *reterr)
@@ -99,6 +110,7 @@ static int set_live_key(const struct helper *h, const struct cfg_files_target *t
 	struct stat st;
 	uid_t uid = (uid_t)-1;
 	gid_t gid = (gid_t)-1;
+	int r;
 
 	if (fstat(fd, &st) < 0)
 		return explain_key(reterr, -errno, "mode");
@@ -108,13 +120,9 @@ static int set_live_key(const struct helper *h, const struct cfg_files_target *t
 		gid = o->gid;
 	if (uid == (uid_t)-1 && gid == (gid_t)-1 && (st.st_mode & 07777) == t->mode)
 		return 0;
-	if (uid != (uid_t)-1 || gid != (gid_t)-1) {
-		/* What the old group may, the new one gets only when all is right. */
-		if ((st.st_mode & 07077) != 0 && fchmod(fd, st.st_mode & 0700) < 0)
-			return explain_key(reterr, -errno, "mode");
-		if (fchown(fd, uid, gid) < 0)
-			return explain_key(reterr, -errno, "group");
-	}
+	r = give_key(fd, st.st_mode, uid, gid, reterr);
+	if (r < 0)
+		return r;
 	return fchmod(fd, t->mode) < 0 ? explain_key(reterr, -errno, "mode") : 1;
 }
 

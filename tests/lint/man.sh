@@ -118,6 +118,11 @@ check_exit_codes() {
 	grep -o 'exit codes 0 .*' README.md | grep -oE '\b[0-9]+\b' | sort -u >"$work/code"
 	compare README.md "exit code" "$work/page" "$work/code"
 
+	page=docs/man/dvcertd-helper.8
+	codes_of_source daemon/helper/main.c >"$work/code"
+	exit_codes_of_page $page >"$work/page"
+	compare $page "exit code" "$work/code" "$work/page"
+
 	page=docs/man/dvcert-sandbox.1
 	printf '0\n1\n64\n' >"$work/code"
 	exit_codes_of_page $page >"$work/page"
@@ -134,7 +139,7 @@ ends_with() {
 }
 
 check_real_exit_codes() {
-	for program in dvcertd dvcertctl dvcert-sandbox; do
+	for program in dvcertd dvcertctl dvcertd-helper dvcert-sandbox; do
 		ends_with 0 "$build/$program" --help
 		ends_with 64 "$build/$program" --no-such-option
 	done
@@ -172,13 +177,14 @@ check_examples() {
 	[ "$(find "$work/examples" -type f | wc -l)" -ge 2 ] || say "$yaml_page:1: no examples were found to check"
 }
 
-for needed in "$build/dvcertd" "$build/dvcertctl" "$build/dvcert-sandbox" "$yaml_page"; do
+for needed in "$build/dvcertd" "$build/dvcertctl" "$build/dvcertd-helper" "$build/dvcert-sandbox" "$yaml_page"; do
 	[ -e "$needed" ] || say "$needed: is missing, run make first"
 done
 if [ "$problems" -eq 0 ]; then
 	for page in docs/man/*.[158] "$yaml_page"; do check_page "$page"; done
 	check_options dvcertd docs/man/dvcertd.8
 	check_options dvcertctl docs/man/dvcertctl.1
+	check_options dvcertd-helper docs/man/dvcertd-helper.8
 	check_options dvcert-sandbox docs/man/dvcert-sandbox.1
 	check_verbs
 	check_keys
