@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What dvcertctl can ask for: the table, the requests that are open, and the verbs that only tell. The other verbs are in
- * verbs_*.c, duplicate.c and plan.c. A verb answers at once, or keeps the request and answers when it is decided. */
+ * verbs_*.c, duplicate.c, plan.c and doctor.c. A verb answers at once, or keeps the request and answers when it is decided. */
 #include "daemon/verbs.h"
 
 #include "common/mem.h"
@@ -298,6 +298,7 @@ const struct control_verb VERBS[] = {
 	{ "show", verb_show, true },
 	{ "history", verb_history, true },
 	{ "plan", verb_plan, false },
+	{ "doctor", verb_doctor, false },
 	{ "wait", verb_wait, true },
 	{ "renew", verb_renew, false },
 	{ "reissue", verb_reissue, true },

@@ -64,3 +64,4 @@ void verb_auth_key(struct control_request *rq, void *arg);
 void verb_budget(struct control_request *rq, void *arg);
 void verb_duplicate(struct control_request *rq, void *arg);
 void verb_plan(struct control_request *rq, void *arg);
+void verb_doctor(struct control_request *rq, void *arg);

@@ -102,6 +102,24 @@ static int place_descriptors(int input, int output, int status)
 	return status;
 }
 
+static int judge_program(const struct stat *st)
+{
+	if (!S_ISREG(st->st_mode) || (st->st_mode & (S_IXUSR | S_IXGRP | S_IXOTH)) == 0)
+		return -EACCES;
+	if ((st->st_mode & (S_IWGRP | S_IWOTH)) != 0 || (st->st_uid != 0 && st->st_uid != geteuid()))
+		return -EPERM;
+	return 0;
+}
+
+int child_check(const char *program)
+{
+	struct stat st;
+
+	if (program[0] != '/')
+		return -EINVAL;
+	return stat(program, &st) < 0 ? -errno : judge_program(&st);
+}
+
 /* Returns only when it fails. */
 static int check_and_exec(const struct child_spec *spec)
 {
@@ -109,17 +127,16 @@ static int check_and_exec(const struct child_spec *spec)
 	char *const *argv = (char *const *)(uintptr_t)spec->argv;
 	char *const *env = (char *const *)(uintptr_t)spec->env;
 	struct stat st;
-	int fd = -1;
+	int fd = -1, r;
 
 	if (!argv[0] || argv[0][0] != '/')
 		return -EINVAL;
 	fd = open(argv[0], O_PATH | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
-	if (!S_ISREG(st.st_mode) || (st.st_mode & (S_IXUSR | S_IXGRP | S_IXOTH)) == 0)
-		return -EACCES;
-	if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0 || (st.st_uid != 0 && st.st_uid != geteuid()))
-		return -EPERM;
+	r = judge_program(&st);
+	if (r < 0)
+		return r;
 	(void)execveat(fd, "", argv, env, AT_EMPTY_PATH);
 	if (errno == ENOENT)
 		(void)execve(argv[0], argv, env);

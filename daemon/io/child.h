@@ -34,5 +34,7 @@ typedef void child_done_fn(const struct child_result *r, void *owner);
  * and owned by root or by our user (else -EPERM). ret may be NULL; *ret is valid until done is called. */
 void child_start(struct loop *l, const struct child_spec *spec, child_done_fn *done, void *owner,
 		 struct child **ret);
+/* Would that program be started, by what can be seen of it now? 0 or that start_error. */
+int child_check(const char *program);
 /* Kills the group; silence from now on; clears *c. NULL content accepted. */
 void child_cancel(struct child **c);
