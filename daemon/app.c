@@ -11,6 +11,7 @@
 #include "daemon/io/blame.h"
 #include "daemon/messages.h"
 #include "daemon/metrics.h"
+#include "daemon/notices.h"
 #include "daemon/ops/journal.h"
 #include "daemon/ops/machine.h"
 #include "daemon/ops/notify.h"
@@ -86,6 +87,7 @@ static void status_due(void *arg)
 
 void app_state_changed(struct app *a)
 {
+	notices_look_soon(a);
 	if (a->status_is_due || !a->is_up || a->stopping)
 		return;
 	a->status_is_due = true;
@@ -259,6 +261,7 @@ static const struct step STEPS[] = {
 	{ "records", load_domains },
 	{ "control socket", open_control },
 	{ "metrics", metrics_open },
+	{ "notices", notices_open },
 };
 
 /* What the service manager and scripts are told (sysexits.h). */
@@ -343,6 +346,7 @@ static void stop_talking(struct app *a)
 	verbs_done(a);
 	control_free(TAKE_PTR(a->control));
 	metrics_close(a);
+	notices_close(a);
 	stuck_stop(a);
 	if (a->cc)
 		poller_stop(a);

@@ -24,6 +24,7 @@
  *   status.c       what a domain looks like from outside
  *   metrics.c      the same for a monitoring system, on a socket and in a file
  *   stuck.c        whether something does not go on that should
+ *   notices.c      a program is told when a person should look
  *   verbs.c        what dvcertctl can ask for; verbs_*.c, duplicate.c, plan.c and doctor*.c are its longer verbs */
 #pragma once
 
@@ -178,6 +179,7 @@ struct app {
 	struct responder *responder; /* NULL: not configured */
 	struct control *control;
 	struct metrics_service *metrics; /* NULL: not up yet */
+	struct notices_service *notices; /* the same */
 	struct budget *budget;
 	uint64_t n_orders_placed; /* paid orders since the start */
 	struct timer *stuck_timer;

@@ -11,13 +11,17 @@
 #include "common/mem.h"
 #include "daemon/io/server.h"
 #include "daemon/messages.h"
+#include "daemon/notices.h"
 #include "daemon/ops/metrics.h"
+#include "daemon/ops/notices.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
 #include <string.h>
 #include <unistd.h>
+
+_Static_assert(METRICS_EVENTS == NOTICE_NR, "one row for each event");
 
 #define TEXT_MAX      (512UL << 20)
 #define TEXT_FRESH_MS 1000
@@ -171,6 +175,9 @@ static void fill(struct facts *f, const struct app *a)
 		.n_stuck = a->n_stuck,
 		.stuck_total = a->stuck_total,
 	};
+	for (unsigned i = 0; i < METRICS_EVENTS; i++)
+		notices_calls(a, i, &f->m.notices[i].event, &f->m.notices[i].n_done,
+			      &f->m.notices[i].n_failed);
 	fill_domains(f, a);
 	fill_requests(f, a);
 }

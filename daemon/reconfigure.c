@@ -13,6 +13,7 @@
 #include "config/load.h"
 #include "daemon/messages.h"
 #include "daemon/metrics.h"
+#include "daemon/notices.h"
 #include "daemon/ops/notify.h"
 
 #include <sysexits.h>
@@ -395,6 +396,7 @@ static void reload_done(void *arg)
 	else
 		swap(a, r);
 	metrics_changed(a);
+	notices_look_soon(a);
 	reload_free(r);
 	mem_trim();
 	app_tell_status(a, true);
