@@ -59,7 +59,7 @@ void __wrap_sbx_wait_locked(struct sandbox *s, int64_t ms)
 
 void __wrap_sbx_wake_by(struct sandbox *s, int64_t due_ms)
 {
-	tick_in(MAX(due_ms - sbx_now_ms(s), INT64_C(1)));
+	tick_in(due_ms <= sbx_now_ms(s) ? 1 : due_ms - sbx_now_ms(s)); /* it may be as early as can be */
 }
 
 void __wrap_sbx_sleep(struct sandbox *s, int64_t ms)

@@ -48,6 +48,7 @@ static char *make_dir(void)
 
 struct result {
 	uint64_t hash, lines;
+	uint64_t domain_days; /* how much life was simulated */
 };
 
 /* --- a process for each --- */
@@ -82,7 +83,8 @@ static void start(struct run *r, const struct plan *p, bool quiet)
 		world_show_trace(show_trace && !quiet);
 		scenario_run(r->dir);
 		fflush(stdout);
-		res = (struct result){ world_trace_hash(), world_trace_lines() };
+		res = (struct result){ world_trace_hash(), world_trace_lines(),
+				       (uint64_t)plan.n_domains * plan.days };
 		if (write(fd, &res, sizeof(res)) != sizeof(res))
 			abort();
 		_Exit(0);
@@ -141,8 +143,11 @@ static bool still_fails(const struct plan *p)
 	return run_one(p, true, &res) != 0;
 }
 
-static void shrink(struct plan *p)
+/* False when it does not fail as it is. */
+static bool shrink(struct plan *p)
 {
+	if (!still_fails(p))
+		return false;
 	for (unsigned i = 0; i < TROUBLE_NR; i++) {
 		p->without[i] = true;
 		p->without[i] = still_fails(p);
@@ -165,6 +170,7 @@ static void shrink(struct plan *p)
 		*p = q;
 		break;
 	}
+	return true;
 }
 
 /* --- many --- */
@@ -181,7 +187,7 @@ static int run_many(uint64_t first, uint64_t last, unsigned jobs)
 {
 	struct run runs[64] = { 0 };
 	unsigned n_bad = 0;
-	uint64_t n = 0, lines = 0, next = first;
+	uint64_t n = 0, lines = 0, domain_days = 0, next = first;
 
 	for (unsigned i = 0; n < last - first + 1; i = (i + 1) % jobs) {
 		struct result res;
@@ -195,11 +201,13 @@ static int run_many(uint64_t first, uint64_t last, unsigned jobs)
 			if (n_bad && stop_at_first)
 				last = next - 1;
 			lines += res.lines;
+			domain_days += res.domain_days;
 		}
 		if (next <= last)
 			start(&runs[i], &(struct plan){ .seed = next++ }, false);
 	}
-	printf("sim: %" PRIu64 " seeds, %" PRIu64 " events, %u failed\n", n, lines, n_bad);
+	printf("sim: %" PRIu64 " seeds, %" PRIu64 " virtual domain-years, %" PRIu64 " events, %u failed\n", n,
+	       domain_days / 365, lines, n_bad);
 	return n_bad ? RC_BAD : 0;
 }
 
@@ -330,7 +338,7 @@ static int run_asked(const struct arguments *a)
 static int replay(const char *path)
 {
 	struct arguments a = { .jobs = 1 };
-	char line[512], *argv[64] = { xstrdup("sim") };
+	char line[1024], *argv[64] = { xstrdup("sim") };
 	FILE *f = fopen(path, "re");
 	int argc = 1, rc;
 
@@ -369,7 +377,10 @@ int main(int argc, char **argv)
 			rc = replay(argv[i]);
 		return rc;
 	case MODE_SHRINK:
-		shrink(&a.plan);
+		if (!shrink(&a.plan)) {
+			printf("sim: seed %" PRIu64 " does not fail\n", a.plan.seed);
+			return RC_BAD;
+		}
 		print_command(&a.plan);
 		(void)run_one(&a.plan, false, &res);
 		return 0;

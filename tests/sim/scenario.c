@@ -241,7 +241,8 @@ static void make_world(const char *dir)
 	scenario.max_cert_days = world_chance(STREAM_PLAN, 300000)   ? 46
 				 : world_chance(STREAM_PLAN, 500000) ? 99
 								     : 199;
-	scenario.max_orders = world_chance(STREAM_PLAN, 200000) ? 2 : 50;
+	/* Few a day only where the world lasts long enough for all. */
+	scenario.max_orders = world_chance(STREAM_PLAN, 200000) && plan.days > n_actors / 2 + 7 ? 2 : 50;
 	scenario_write_yaml();
 }
 
