@@ -39,3 +39,8 @@ void assist_start(_unused_ struct loop *l, const struct assist_ask *ask, _unused
 void assist_cancel(_unused_ struct assist_call **c)
 {
 }
+
+char *assist_program(void)
+{
+	return xstrdup("/usr/libexec/dvcertd/dvcertd-helper");
+}
