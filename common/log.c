@@ -5,18 +5,22 @@
 #include "common/log.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/clock.h"
 #include "common/json.h"
 #include "common/mem.h"
+#include "common/repeats.h"
 #include "common/str.h"
 #include "common/strbuf.h"
 #include "common/timefmt.h"
 
 #define MESSAGE_MAX 2048
 #define VALUE_MAX   512
+#define COUNT_MAX   64 /* " (N times since TIME)" */
 /* Whatever does not fit is dropped from the end of a text line; an event is never lost for its length. */
 #define LINE_MAX_LEN 8192
 #define JSON_MAX_LEN 65536
@@ -32,6 +36,22 @@ static _Atomic(enum log_level) current_level = LOG_LEVEL_INFO;
 static log_sink_fn *current_sink = log_sink_text;
 static void *current_arg;
 
+/* False: not this time. */
+static bool count_repeats(const struct log_record *rec, char *message, size_t size)
+{
+	int64_t now = clock_now();
+	struct repeats_verdict v = repeats_judge(rec->id, rec->ctx, message, now);
+	size_t len = strlen(message);
+	char at[TIMEFMT_MAX];
+
+	if (current_level >= LOG_LEVEL_DEBUG)
+		return true;
+	if (v.show && v.n > 1)
+		snprintf(message + len, size - len, " (%" PRIu64 " times since %s)", v.n,
+			 timefmt_rfc3339(v.first_at, at));
+	return v.show;
+}
+
 void log_event(enum log_level level, const struct log_msgid *id, const struct log_ctx *ctx, const char *fmt,
 	       ...)
 {
@@ -46,8 +66,10 @@ void log_event(enum log_level level, const struct log_msgid *id, const struct lo
 	va_start(ap, fmt);
 	raw = xvasprintf(fmt, ap);
 	va_end(ap);
-	rec.message = str_escape(raw, strlen(raw), message, sizeof(message));
-	current_sink(&rec, current_arg);
+	str_escape(raw, strlen(raw), message, sizeof(message) - COUNT_MAX);
+	rec.message = message;
+	if (count_repeats(&rec, message, sizeof(message)))
+		current_sink(&rec, current_arg);
 	errno = saved_errno;
 }
 

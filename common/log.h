@@ -20,6 +20,7 @@ struct log_ctx {
 struct log_msgid {
 	const char *uuid; /* 32 hex digits */
 	const char *name; /* "order-placed" */
+	bool is_news;	  /* whatever was said about its domain before is the past (repeats.h) */
 };
 
 struct log_record {
@@ -31,7 +32,8 @@ struct log_record {
 
 typedef void log_sink_fn(const struct log_record *rec, void *arg);
 
-/* May be called before any set-up: the default sink is text on stderr, level info. */
+/* May be called before any set-up: the default sink is text on stderr, level info. What repeats itself is shown ever more rarely, with
+ * a count (repeats.h); at level debug everything is shown. */
 void log_event(enum log_level level, const struct log_msgid *id, const struct log_ctx *ctx, const char *fmt,
 	       ...) _printf_(4, 5);
 

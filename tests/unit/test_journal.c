@@ -32,7 +32,7 @@ int sd_journal_sendv(const struct iovec *iov, int n)
 	return reply;
 }
 
-static const struct log_msgid id = { "0123456789abcdef0123456789abcdef", "order-placed" };
+static const struct log_msgid id = { .uuid = "0123456789abcdef0123456789abcdef", .name = "order-placed" };
 
 static void test_fields(_unused_ void **state)
 {

@@ -16,6 +16,7 @@
 #include "common/clock.h"
 #include "common/json.h"
 #include "common/mem.h"
+#include "common/repeats.h"
 
 int64_t clock_now(void)
 {
@@ -32,7 +33,7 @@ void clock_random(void *buf, size_t len)
 	memset(buf, 7, len);
 }
 
-static const struct log_msgid placed = { "0123456789abcdef0123456789abcdef", "order-placed" };
+static const struct log_msgid placed = { .uuid = "0123456789abcdef0123456789abcdef", .name = "order-placed" };
 static const struct log_ctx app = { NULL, "DVCERT_INSTANCE", "main" };
 static const struct log_ctx job = { &app, "DVCERT_NAME", "web-1" };
 static const struct log_ctx call = { &job, "DVCERT_ORDER", "4711" };
@@ -50,6 +51,7 @@ static unsigned capture(void (*fn)(void))
 	assert_true(saved >= 0);
 	assert_int_equal(pipe2(p, O_DIRECT | O_NONBLOCK | O_CLOEXEC), 0);
 	assert_int_equal(dup2(p[1], STDERR_FILENO), STDERR_FILENO);
+	repeats_forget();
 	fn();
 	assert_int_equal(dup2(saved, STDERR_FILENO), STDERR_FILENO);
 	while ((n = read(p[0], got + len, sizeof(got) - 1 - len)) > 0) {
@@ -68,6 +70,7 @@ static int reset(void **state)
 	(void)state;
 	log_set_level(LOG_LEVEL_INFO);
 	log_set_sink(NULL, NULL);
+	repeats_forget();
 	return 0;
 }
 
@@ -228,6 +231,28 @@ static void remember(const struct log_record *rec, void *arg)
 	errno = E2BIG;
 }
 
+static void say_nine_times(void)
+{
+	for (int i = 1; i <= 9; i++)
+		log_event(LOG_LEVEL_WARNING, &placed, &job, "no answer, attempt %d", i);
+}
+
+static void test_repeats_are_counted(void **state)
+{
+	static const char *const wanted[] = { "attempt 1 (EVENT",
+					      "attempt 2 (2 times since 2026-11-21T08:00:00Z)",
+					      "attempt 4 (4 times since 2026-11-21T08:00:00Z)",
+					      "attempt 8 (8 times since 2026-11-21T08:00:00Z)" };
+	(void)state;
+
+	assert_int_equal(capture(say_nine_times), 4);
+	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
+		assert_non_null(strstr(got, wanted[i]));
+	log_set_level(LOG_LEVEL_DEBUG);
+	assert_int_equal(capture(say_nine_times), 9);
+	assert_null(strstr(got, "times since"));
+}
+
 static void test_own_sink(void **state)
 {
 	struct seen seen = { 0 };
@@ -300,6 +325,7 @@ int main(void)
 		LOG_TEST(test_inner_context_wins),
 		LOG_TEST(test_long_lines_are_cut),
 		LOG_TEST(test_json),
+		LOG_TEST(test_repeats_are_counted),
 		LOG_TEST(test_own_sink),
 		LOG_TEST(test_levels),
 		LOG_TEST(test_level_names),
