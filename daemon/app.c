@@ -67,7 +67,7 @@ void app_set_log(const struct config *c)
 
 void app_tell_status(struct app *a, bool ready)
 {
-	char line[256];
+	char line[400];
 
 	status_line(a, line, sizeof(line));
 	if (ready)
@@ -94,28 +94,34 @@ void app_state_changed(struct app *a)
 	timer_set(a->status_timer, STATUS_MS);
 }
 
-static void nothing(void *arg)
-{
-	(void)arg;
-}
-
-/* A full turn of the loop that also saw a pool thread alive. */
-static void workers_are_alive(void *arg)
-{
-	struct app *a = arg;
-
-	if (a->stopping)
-		return;
-	notify_watchdog();
-	timer_set(a->watchdog, notify_watchdog_ms());
-}
-
-static void watchdog_due(void *arg)
+static void feed_watchdog(void *arg)
 {
 	struct app *a = arg;
 
 	if (!a->stopping)
-		work_start(a->loop, nothing, workers_are_alive, a, NULL);
+		notify_watchdog();
+}
+
+static void watchdog_starves(const char *who, int64_t busy_ms, void *arg)
+{
+	struct log_ctx name = { NULL, "DVCERT_NAME", who };
+	struct app *a = arg;
+
+	if (!a->stopping)
+		log_event(LOG_LEVEL_ERROR, &MSG_HUNG, &name,
+			  "worker threads hang (the longest for %lld s): the watchdog will end this process, "
+			  "and "
+			  "systemd start the next",
+			  (long long)(busy_ms / 1000));
+}
+
+static void start_watchdog(struct app *a)
+{
+	static const struct watchdog_calls CALLS = { .ping = feed_watchdog, .hung = watchdog_starves };
+	int64_t ms = notify_watchdog_ms();
+
+	if (ms > 0)
+		a->watchdog = watchdog_new(a->loop, MAX(ms * 2 / 3, 1), &CALLS, a);
 }
 
 static void agenda_due(void *arg)
@@ -235,7 +241,6 @@ static int new_loop(struct app *a, struct err *reterr)
 		return rc;
 	a->timer = timer_new(a->loop, agenda_due, a);
 	a->status_timer = timer_new(a->loop, status_due, a);
-	a->watchdog = timer_new(a->loop, watchdog_due, a);
 	a->budget = budget_new((uint32_t)a->config->certcentral.max_orders_per_day);
 	return 0;
 }
@@ -293,8 +298,7 @@ static int bring_up(struct app *a)
 	log_event(LOG_LEVEL_INFO, &MSG_STARTED, NULL, "dvcertd %s: %zu domains", DVCERT_VERSION,
 		  a->n_domains);
 	app_tell_status(a, true);
-	if (notify_watchdog_ms() > 0)
-		timer_set(a->watchdog, notify_watchdog_ms());
+	start_watchdog(a);
 	return 0;
 }
 
@@ -374,8 +378,8 @@ static void take_down(struct app *a)
 		timer_free(a->poller.timer);
 		timer_free(a->timer);
 		timer_free(a->status_timer);
-		timer_free(a->watchdog);
-		a->timer = a->status_timer = a->watchdog = a->poller.timer = NULL;
+		watchdog_free(TAKE_PTR(a->watchdog));
+		a->timer = a->status_timer = a->poller.timer = NULL;
 		(void)loop_drain(a->loop, STOP_MS);
 	}
 	runner_flush(a);
@@ -389,6 +393,7 @@ static void take_down(struct app *a)
 	loop_free(a->loop);
 	blame_close();
 	words_done(&a->warnings);
+	free(a->config_problem);
 	trust_put(a->trust);
 	budget_free(a->budget);
 	store_close(a->store);

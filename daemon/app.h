@@ -51,6 +51,7 @@
 #include "daemon/io/loop.h"
 #include "daemon/io/work.h"
 #include "daemon/ops/control.h"
+#include "daemon/ops/watchdog.h"
 #include "daemon/pki/chain.h"
 #include "daemon/store/store.h"
 #include "daemon/watch/revoked.h"
@@ -192,9 +193,9 @@ struct app {
 	size_t n_domains;
 	struct agenda agenda;
 	struct agenda ready;
-	struct timer *timer; /* for the agenda */
-	int64_t armed_ms;    /* when it fires, on the monotonic clock; 0: it is not armed */
-	struct timer *watchdog;
+	struct timer *timer;	   /* for the agenda */
+	int64_t armed_ms;	   /* when it fires, on the monotonic clock; 0: it is not armed */
+	struct watchdog *watchdog; /* NULL: the service manager has none */
 	struct timer *status_timer;
 	bool status_is_due;
 	struct domain_list leaving; /* removed from the YAML, an answer is still awaited */
@@ -210,7 +211,8 @@ struct app {
 	struct words warnings; /* about the machine and its disk, as found at the start */
 	int64_t started_at;
 	int64_t config_loaded_at;
-	bool config_is_refused; /* the last reload brought nothing */
+	int64_t config_refused_at; /* what is on disk now was refused; 0: it is in force */
+	char *config_problem;	   /* ... for this and perhaps for more */
 	struct waiter *waiters;
 	struct control_request *reload_request; /* answered when the reload under way is done */
 	struct control_request *reload_next;	/* ... when the one after that is done */

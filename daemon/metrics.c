@@ -165,7 +165,7 @@ static void fill(struct facts *f, const struct app *a)
 		.version = DVCERT_VERSION,
 		.started_at = a->started_at,
 		.config_loaded_at = a->config_loaded_at,
-		.config_is_good = !a->config_is_refused,
+		.config_is_good = a->config_refused_at == 0,
 		.orders_allowed = a->config->certcentral.max_orders_per_day,
 		.orders_today = budget_spent(a->budget, clock_now()),
 		.orders_placed = a->n_orders_placed,

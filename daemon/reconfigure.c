@@ -92,6 +92,9 @@ static void answer_refused(struct app *a, const struct reload *r)
 	struct control_request *rq = a->reload_request;
 	struct json *o = json_new_obj(), *problems = json_new_arr();
 
+	a->config_refused_at = clock_now();
+	free(a->config_problem);
+	a->config_problem = xstrdup(r->report.n_problems > 0 ? r->report.problems[0].text : r->err.text);
 	for (size_t i = 0; i < r->report.n_problems; i++)
 		add_problem(problems, r->report.problems[i].text);
 	if (r->err.code)
@@ -368,6 +371,8 @@ static void swap(struct app *a, struct reload *r)
 	a->key_is_stopped = false;
 	authkey_forget(a);
 	a->config_loaded_at = clock_now();
+	a->config_refused_at = 0;
+	free(TAKE_PTR(a->config_problem));
 	budget_set_max(a->budget, (uint32_t)a->config->certcentral.max_orders_per_day);
 	app_set_log(a->config);
 	for (size_t i = 0; i < t.n_changed; i++)
@@ -390,11 +395,10 @@ static void reload_done(void *arg)
 		reload_free(r);
 		return;
 	}
-	a->config_is_refused = !r->now || !r->trust || parts_reconfigure(a, r->now, &r->err) != 0;
-	if (a->config_is_refused)
-		answer_refused(a, r);
-	else
+	if (r->now && r->trust && parts_reconfigure(a, r->now, &r->err) == 0)
 		swap(a, r);
+	else
+		answer_refused(a, r);
 	metrics_changed(a);
 	notices_look_soon(a);
 	reload_free(r);

@@ -253,6 +253,19 @@ static struct json *domain_json(const struct domain *d, bool whole)
 	return o;
 }
 
+/* The file is not what is in force: nobody should find that out at the next restart. */
+static void add_refusal(struct json *warnings, const struct app *a)
+{
+	_cleanup_free_ char *text = NULL;
+	char at[TIMEFMT_MAX];
+
+	if (!a->config_refused_at)
+		return;
+	text = xasprintf("the configuration was refused at %s, the one before stays in force: %s",
+			 timefmt_rfc3339(a->config_refused_at, at), a->config_problem);
+	json_add_str(warnings, text);
+}
+
 static struct json *daemon_json(const struct app *a)
 {
 	struct json *o = json_new_obj(), *warnings = json_new_arr();
@@ -267,6 +280,7 @@ static struct json *daemon_json(const struct app *a)
 	json_set_i64(o, "api_requests", (int64_t)cc_request_count(a->cc));
 	for (size_t i = 0; i < a->warnings.n; i++)
 		json_add_str(warnings, a->warnings.list[i]);
+	add_refusal(warnings, a);
 	json_set(o, "warnings", warnings);
 	return o;
 }
@@ -432,10 +446,15 @@ void status_line(const struct app *a, char *buf, size_t len)
 {
 	const struct agenda_node *first = agenda_first(&a->agenda);
 	char at[TIMEFMT_MAX];
+	size_t used;
 	unsigned busy = a->counts[STATE_PENDING] + a->counts[STATE_RETRYING] + a->counts[STATE_NEW];
 
 	snprintf(buf, len, "%zu domains: %u valid, %u under way, %u deploying, %u failed; next event %s",
 		 a->n_domains, a->counts[STATE_VALID], busy, a->counts[STATE_DEPLOYING],
 		 a->counts[STATE_FAILED],
 		 first ? timefmt_rfc3339(MAX(first->due_at, clock_now()), at) : "none");
+	used = strlen(buf);
+	if (a->config_refused_at)
+		snprintf(buf + used, len - used, "; configuration of %s refused: %s",
+			 timefmt_rfc3339(a->config_refused_at, at), a->config_problem);
 }

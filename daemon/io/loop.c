@@ -6,6 +6,7 @@
 #include "daemon/io/loop.h"
 
 #include "common/mem.h"
+#include "daemon/io/work_priv.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -51,6 +52,7 @@ struct loop {
 	struct deferred_list queue;   /* for the next turn */
 	struct deferred_list running; /* of this turn */
 	SLIST_HEAD(, watch) watches;
+	struct work_account work;
 };
 
 struct timer {
@@ -268,6 +270,7 @@ int loop_new(struct loop **ret, struct err *reterr)
 	TAILQ_INIT(&l->queue);
 	TAILQ_INIT(&l->running);
 	SLIST_INIT(&l->watches);
+	TAILQ_INIT(&l->work.all);
 	must(uv_idle_init(&l->uv, &l->idle));
 	must(uv_check_init(&l->uv, &l->check));
 	must(uv_prepare_init(&l->uv, &l->prepare));
@@ -373,4 +376,9 @@ uint64_t loop_wakeups(const struct loop *l)
 struct uv_loop_s *loop_uv(struct loop *l)
 {
 	return &l->uv;
+}
+
+struct work_account *loop_work(struct loop *l)
+{
+	return &l->work;
 }

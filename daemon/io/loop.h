@@ -44,6 +44,8 @@ uint64_t loop_wakeups(const struct loop *l);
  * to ten minutes: for so long something that happened went unnoticed. */
 int64_t loop_busy_max_ms(const struct loop *l);
 
-/* uv_loop_t of this loop, for the other files of daemon/io only. */
+/* uv_loop_t of this loop, and its work in the pool (work.c), for the other files of daemon/io only. */
 struct uv_loop_s;
 struct uv_loop_s *loop_uv(struct loop *l);
+struct work_account;
+struct work_account *loop_work(struct loop *l);

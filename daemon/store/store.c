@@ -36,8 +36,7 @@ static const char *remedy(int r)
 	switch (-r) {
 	case ENOSPC: return "; make room on its file system";
 	case EDQUOT: return "; the user's disk quota is used up";
-	case EROFS:
-		return "; mount its file system read-write, or name the folder in BindPaths= of the unit";
+	case EROFS: return "; mount its file system read-write, or name the folder in BindPaths= of the unit";
 	case EACCES:
 	case EPERM: return "; the daemon's user needs access to it and to every folder above it";
 	case ENOTDIR:

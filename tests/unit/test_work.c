@@ -3,6 +3,8 @@
  * waits, runs or has just ended. One pool thread, so that "waits" can be arranged. */
 #include "daemon/io/work.h"
 
+#include "daemon/io/blame.h"
+
 #include <pthread.h>
 #include <semaphore.h>
 #include <setjmp.h>
@@ -116,6 +118,32 @@ static void test_cancel_running_and_waiting(void **state)
 	assert_int_equal(t[2].n_done, 1);
 }
 
+static void test_look(void **state)
+{
+	struct task *t = *state;
+	struct work_view v;
+
+	work_look(loop, &v);
+	assert_int_equal(v.n_ended, 0);
+	assert_int_equal(v.oldest_ms, 0);
+	{
+		BLAME("www.example.jp");
+		work_start(loop, run_gated, done, &t[0], NULL);
+	}
+	work_start(loop, run, done, &t[1], NULL);
+	assert_int_equal(sem_wait(&t[0].started), 0);
+	work_look(loop, &v);
+	assert_int_equal(v.n_ended, 0);
+	assert_in_range(v.oldest_ms, 1, 10000);
+	assert_string_equal(v.oldest_for, "www.example.jp");
+	assert_int_equal(sem_post(&t[0].go), 0);
+	assert_int_equal(loop_drain(loop, 2000), 0);
+	work_look(loop, &v);
+	assert_int_equal(v.n_ended, 2);
+	assert_int_equal(v.oldest_ms, 0);
+	assert_null(v.oldest_for);
+}
+
 static void test_cancel_after_the_end(void **state)
 {
 	struct task *t = *state;
@@ -141,6 +169,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_runs_elsewhere_and_ends_here, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cancel_running_and_waiting, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_look, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cancel_after_the_end, setup, teardown),
 	};
 
