@@ -49,6 +49,7 @@ MODEL_SRC := $(wildcard tests/model/model_*.c)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 BENCH_SRC := $(wildcard tests/bench/bench_*.c)
 SIM_SRC := $(wildcard tests/sim/*.c)
+SYSTEMD_BIN := $(BUILD)/tests/systemd/probe
 
 LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o)
 LIB := $(BUILD)/libdvcert.a
@@ -114,6 +115,11 @@ $(SIM): $(SIM_OBJ) $(LIB)
 	@echo "  LD      $@"
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $(SIM_WRAP:%=-Wl,--wrap=%) -o $@ $^ $(PKG_LIBS) -lpthread
 
+# What tries the unit's restrictions from inside; nothing of ours is in it.
+$(SYSTEMD_BIN): $(BUILD)/%: $(BUILD)/%.o
+	@echo "  LD      $@"
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^
+
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
 # --- everyday targets ---
@@ -125,7 +131,7 @@ help:
 	@echo "make check     install what is needed (apt), build, run every test"
 	@echo "make install   into DESTDIR=$(DESTDIR) PREFIX=$(PREFIX)"
 	@echo "make deps      only install what is needed (Debian 12)"
-	@echo "make check-asan, check-unit, check-model, check-sim, soak, check-fuzz, check-e2e, check-clang, lint, bench, bench-requests, fuzz, clean"
+	@echo "make check-asan, check-unit, check-model, check-sim, soak, check-fuzz, check-systemd, check-e2e, check-clang, lint, bench, bench-requests, fuzz, clean"
 	@echo "make check-crash, crash-matrix: the real binary killed, cut off and refused at its system calls: a sample, everything"
 
 # Debian 12 packages: to build, to test, to show. Does nothing when all of them are there.
@@ -133,7 +139,7 @@ DEPS_BUILD := gcc make pkg-config libc6-dev libuv1-dev libcurl4-openssl-dev libj
 	libsystemd-dev libmicrohttpd-dev uthash-dev libidn2-dev libpsl-dev libldns-dev libc-ares-dev ca-certificates openssl
 DEPS_TEST := libcmocka-dev clang llvm libclang-rt-14-dev clang-format python3 python3-pytest python3-pytest-xdist python3-cryptography \
 	nginx-light apache2-bin haproxy curl knot bind9 libfaketime universal-ctags pmccabe codespell mandoc util-linux procps patch systemd \
-	strace xfsprogs e2fsprogs mount
+	strace xfsprogs e2fsprogs mount systemd-container systemd-sysv dbus libnss-systemd iproute2
 .PHONY: deps deps-build
 deps-build:
 	@sh contrib/install-deps.sh $(DEPS_BUILD)
@@ -180,6 +186,7 @@ check: deps
 	$(Q)$(MAKE) --no-print-directory check-model
 	$(Q)$(MAKE) --no-print-directory check-sim
 	$(Q)$(MAKE) --no-print-directory check-crash
+	$(Q)$(MAKE) --no-print-directory check-systemd
 	$(Q)$(MAKE) --no-print-directory check-e2e
 	@echo "make check: everything passed"
 
@@ -219,6 +226,11 @@ check-fuzz: $(FUZZ_BIN)
 	$(Q)set -e; for t in $(FUZZ_BIN); do $$t; done
 check-e2e: all
 	$(Q)DVCERT_BUILD=$(BUILD) $(if $(SAN),DVCERT_PATIENCE=3) $(PYTHON) -m pytest -q -n 4 -p no:cacheprovider tests/e2e
+
+# The shipped unit under a real systemd, in a container that is thrown away.
+.PHONY: check-systemd
+check-systemd: all $(SYSTEMD_BIN)
+	$(Q)DVCERT_BUILD=$(BUILD) $(PYTHON) -m pytest -q -rs -n 2 -p no:cacheprovider tests/systemd
 
 # The real binary, interrupted at its system calls. check-crash is a sample that a seed chooses, crash-matrix is everything; what cannot
 # be done here (exit 77) is named and skipped.

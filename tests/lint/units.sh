@@ -13,7 +13,7 @@ command -v systemd-analyze >/dev/null || {
 # of it is closed.
 limit_of() {
 	case $1 in
-	dvcertd.service) echo 10 ;;
+	dvcertd.service) echo 9 ;;
 	dvcertd-helper@.service) echo 15 ;;
 	esac
 }

@@ -49,12 +49,12 @@ mkdir -p "$r/etc/systemd/system" "$r/var/log/journal"
 printf '%s' "$TARGET" >"$r/etc/systemd/system/box.target"
 printf '%s\n' "$MACHINE" >"$r/etc/machine-id"
 if [ -n "$CGROUP" ]; then
-	mkdir "$CGROUP"
-	echo $$ >"$CGROUP/cgroup.procs"
+    mkdir "$CGROUP"
+    echo $$ >"$CGROUP/cgroup.procs"
 fi
 exec systemd-nspawn --quiet --directory="$r" --boot --register=no --keep-unit --private-network \
-	--capability=CAP_NET_ADMIN --resolv-conf=off --timezone=off --link-journal=no --machine="box-$MACHINE" \
-	--console=pipe -- --unit=box.target --log-target=journal
+    --capability=CAP_NET_ADMIN --resolv-conf=off --timezone=off --link-journal=no --machine="box-$MACHINE" \
+    --console=pipe -- --unit=box.target --log-target=journal
 """
 
 
@@ -192,10 +192,6 @@ class Box:
     def sh(self, text, **more):
         """A shell script in the box; what it printed."""
         return self.run("sh", "-euc", text, **more).stdout
-
-    def spawn(self, *argv, **more):
-        """A command that goes on; the caller ends it. It ends with us, and with the box."""
-        return subprocess.Popen(self._enter([str(a) for a in argv]), stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent, **more)
 
     def put(self, path, text, mode=0o644, owner="root:root"):
         """Writes a file from inside: the overlay below it never sees two writers."""

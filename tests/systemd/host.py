@@ -116,19 +116,25 @@ class Host(box.Box):
         self.put("/etc/dvcertd/credentials/certcentral-api-key", self.api_key() + "\n", 0o600)
         self.configure()
 
+    def put_file(self, path, source, mode):
+        with open(source, "rb") as f:
+            done = subprocess.run(self._enter(["sh", "-c", f"cat >{path} && chmod {mode:o} {path}"]), stdin=f, capture_output=True)
+        assert done.returncode == 0, done.stderr
+
     # --- the CA ---
 
-    def start_ca(self, *options):
+    def start_ca(self, *options, url=CA_URL):
+        self.ca_url = url
         argv = ["/usr/bin/dvcert-sandbox", "--dir", "/srv/ca", "--quiet", *options]
         self.run("systemd-run", "--quiet", "--unit=ca", "--collect", *argv)
         until(self._ca_answers, why="the CA is ready")
 
     def _ca_answers(self):
-        return self.run("curl", "-sf", "--cacert", "/srv/ca/ca.pem", f"{CA_URL}/sandbox/clock", check=False).returncode == 0
+        return self.run("curl", "-sf", "--cacert", "/srv/ca/ca.pem", f"{self.ca_url}/sandbox/clock", check=False).returncode == 0
 
     def admin(self, method, path, body=None):
         more = ["-H", "Content-Type: application/json", "-d", json.dumps(body)] if body is not None else []
-        text = self.run("curl", "-sSf", "--cacert", "/srv/ca/ca.pem", "-X", method, *more, f"{CA_URL}/sandbox/{path}").stdout
+        text = self.run("curl", "-sSf", "--cacert", "/srv/ca/ca.pem", "-X", method, *more, f"{self.ca_url}/sandbox/{path}").stdout
         return json.loads(text) if text.strip() else None
 
     def orders(self, name=NAME):
@@ -142,6 +148,11 @@ class Host(box.Box):
     def configure(self, *domains, extra="", main=CONFIG):
         domains = domains or (DOMAIN % NAME,)
         self.put("/etc/dvcertd/dvcertd.yaml", main + extra + "domains:\n" + "".join(domains))
+
+    @staticmethod
+    def config_text():
+        """All of the configuration that a test has, but the domains."""
+        return CONFIG
 
     def drop_in(self, text, name="test"):
         """A drop-in for the unit, as `systemctl edit` makes it; "" removes it."""
