@@ -80,6 +80,12 @@ static void on_info(const SSL *ssl, int where, int value)
 		h->alert = value & 0xff;
 }
 
+/* OpenSSL only reads these, but its macros are older than const. */
+static char *readable(const char *s)
+{
+	return (char *)(uintptr_t)s;
+}
+
 /* --- birth and death ---------------------------------------------------------------------------------------- */
 
 static bool set_up_context(struct handshake *h, enum served_kind kind)
@@ -98,8 +104,8 @@ static bool set_up_context(struct handshake *h, enum served_kind kind)
 	return SSL_CTX_set_min_proto_version(h->ctx, TLS1_2_VERSION) == 1 &&
 	       SSL_CTX_set_max_proto_version(h->ctx, TLS1_3_VERSION) == 1 &&
 	       SSL_CTX_set_cipher_list(h->ctx, offers[kind].ciphers) == 1 &&
-	       SSL_CTX_set1_sigalgs_list(h->ctx, offers[kind].sigalgs) == 1 &&
-	       SSL_CTX_set1_groups_list(h->ctx, GROUPS) == 1;
+	       SSL_CTX_set1_sigalgs_list(h->ctx, readable(offers[kind].sigalgs)) == 1 &&
+	       SSL_CTX_set1_groups_list(h->ctx, readable(GROUPS)) == 1;
 }
 
 static bool set_up(struct handshake *h, const char *server_name)
@@ -117,7 +123,8 @@ static bool set_up(struct handshake *h, const char *server_name)
 	SSL_set_bio(h->ssl, h->in, h->out);
 	(void)BIO_set_mem_eof_return(h->in, -1); /* empty means: wait */
 	SSL_set_connect_state(h->ssl);
-	return SSL_set_app_data(h->ssl, h) == 1 && SSL_set_tlsext_host_name(h->ssl, server_name) == 1 &&
+	return SSL_set_app_data(h->ssl, h) == 1 &&
+	       SSL_set_tlsext_host_name(h->ssl, readable(server_name)) == 1 &&
 	       SSL_set_alpn_protos(h->ssl, protocols, sizeof protocols - 1) == 0;
 }
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Certificates that a server presented, compared by their bytes. Small lists: ten at most on each side. */
-#include "daemon/pki/served_priv.h"
+#include "daemon/pki/served.h"
 
 #include "common/mem.h"
 #include "common/str.h"
+#include "daemon/pki/served_priv.h"
 
 #define OLDER_MAX	 8
 #define SERIAL_BYTES_MAX 32
