@@ -82,6 +82,7 @@ enum tlsd_mode {
 	TLSD_SAY_CLOSE, /* the same, then closes */
 	TLSD_SLOW,	/* a byte of `say` now and then */
 	TLSD_FLOOD,	/* `say` again and again */
+	TLSD_DEAF,	/* reads no more and keeps the connection open until tlsd_stop */
 };
 
 struct tlsd {
@@ -156,14 +157,8 @@ static inline void tlsd_shake(struct tlsd *d, int fd, int n)
 	SSL_free(ssl);
 }
 
-static inline void tlsd_misbehave(struct tlsd *d, int fd)
+static inline void tlsd_speak(const struct tlsd *d, int fd)
 {
-	const struct linger hard = { .l_onoff = 1 };
-
-	if (d->mode != TLSD_MUTE)
-		(void)tlsd_read(fd);
-	if (d->mode == TLSD_RESET)
-		(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
 	if (d->mode == TLSD_SAY || d->mode == TLSD_SAY_CLOSE)
 		(void)send(fd, d->say, d->say_len, MSG_NOSIGNAL);
 	for (size_t i = 0; d->mode == TLSD_SLOW && i < d->say_len; i++) {
@@ -173,9 +168,22 @@ static inline void tlsd_misbehave(struct tlsd *d, int fd)
 	}
 	while (d->mode == TLSD_FLOOD && send(fd, d->say, d->say_len, MSG_NOSIGNAL) > 0)
 		;
-	if (d->mode == TLSD_MUTE || d->mode == TLSD_SAY || d->mode == TLSD_SLOW)
-		while (tlsd_read(fd) > 0)
-			;
+}
+
+static inline void tlsd_misbehave(struct tlsd *d, int fd)
+{
+	const struct linger hard = { .l_onoff = 1 };
+	bool waits = d->mode == TLSD_MUTE || d->mode == TLSD_SAY || d->mode == TLSD_SLOW;
+
+	if (d->mode != TLSD_MUTE)
+		(void)tlsd_read(fd);
+	if (d->mode == TLSD_RESET)
+		(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+	tlsd_speak(d, fd);
+	while (d->mode == TLSD_DEAF && !atomic_load(&d->stopping))
+		(void)usleep(5000);
+	while (waits && tlsd_read(fd) > 0)
+		;
 }
 
 static inline void *tlsd_run(void *arg)
