@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the world answered. An outcome is a value that the core decides about, never an error path.
- * Only certcentral/problem.c, deploy/scutum.c, dcv/, watch/ and the runner's own gates assign fault classes;
+ * Only certcentral/problem.c, deploy/, dcv/, watch/, those of io/ that meet the world, and the runner's own gates assign fault classes;
  * only core/ reads them. */
 #pragma once
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An `exec` target: a program of the administrator that is told about the certificate by its environment (contract: dvcertd.yaml(5),
- * HOOKS). Without a shell, as the daemon's user, with a time limit; see io/child.h. */
+/* An `exec` target: a program of the administrator that is told about the certificate by its environment (contract: dvcertd(8),
+ * Hooks). Without a shell, as the daemon's user, with a time limit; see io/child.h. */
 #pragma once
 
 #include "config/model.h"
