@@ -66,6 +66,9 @@ def test_three_years(world, case):
     assert (counts["order"], counts.get("reissue", 0)) == (n_orders, len(life.gains())), counts
     assert sum(o["reissues"] for o in life.orders()) == len(life.gains())
     assert life.bad_requests() == []
+    # Nothing that is kept for ever grows by months.
+    kib, fds = life.growth()
+    assert kib < 2048 and fds == 0, (kib, fds, life.weights[::20])
     # Nearly every step had its looks at what others do: one may come a step later.
     assert min(life.log.looks().values()) > 0.8 * life.far_steps, (life.log.looks(), life.far_steps)
     # Each order says which one it renews.

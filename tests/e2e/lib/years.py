@@ -11,9 +11,11 @@ import glob
 import http.client
 import json
 import os
+import pathlib
 import random
 import socket
 import ssl
+import statistics
 import time
 
 from . import base, pki
@@ -80,6 +82,7 @@ class Years:
         self.days = days
         self.issued = []  # one for each generation, in order
         self.steps = self.far_steps = 0
+        self.weights = []
         self.clock_file = world.dir / "offset"
         box = world.start_ca("--pki-http", "127.0.0.1:0", "--rate", "off")
         box.settings(max_cert_days=caps[0][1], ca_poll_s=0)
@@ -160,6 +163,19 @@ class Years:
             with contextlib.suppress(base.TimedOut):
                 base.until(looked, 0.3, every=0.005)
             self._ask_daemon()
+            self._weigh()
+
+    def _weigh(self):
+        """What the process holds at rest: (day, KiB resident, open descriptors)."""
+        proc = pathlib.Path(f"/proc/{self.d.proc.pid}")
+        (rss,) = [int(line.split()[1]) for line in (proc / "status").read_text().split("\n") if line.startswith("VmRSS:")]
+        self.weights.append((self.day(self.now()), rss, len(list((proc / "fd").iterdir()))))
+
+    def growth(self):
+        """(KiB, descriptors) that the last third of the time has more than the second, each at its median."""
+        thirds = [[w for w in self.weights if lo <= w[0] / self.days < hi] for lo, hi in ((0.33, 0.66), (0.66, 2))]
+        (rss, fds), (rss_end, fds_end) = [[statistics.median(w[i] for w in part) for i in (1, 2)] for part in thirds]
+        return rss_end - rss, fds_end - fds
 
     def _next_at(self):
         when = datetime.datetime.strptime(self.status["next"]["at"], "%Y-%m-%dT%H:%M:%SZ")
@@ -266,5 +282,6 @@ class Years:
             f"  orders     {len(self.order_days())} (days {days})",
             f"  reissues   {len(self.gains())}",
             f"  uncovered  {self.uncovered_s() / DAY:g} days",
+            "  growth     {:+g} KiB resident, {:+g} descriptors from the second third to the last".format(*self.growth()),
             "  requests   " + ", ".join(f"{k} {n}" for k, n in sorted(counts.items())),
         ])  # fmt: skip
