@@ -64,9 +64,10 @@ static int plan_exit_code(const struct json *answer)
 
 const struct ctl_verb ctl_verbs[] = {
 	{ .name = "status",
-	  .synopsis = "status [NAME...]",
+	  .synopsis = "status [NAME...] [--watch [SECONDS]]",
 	  .summary = "what is managed, what happens next and when",
 	  .max_names = ARGS_NAMES_ANY,
+	  .options = CTL_WATCH,
 	  .render = render_status },
 	{ .name = "show",
 	  .synopsis = "show NAME",
@@ -80,6 +81,12 @@ const struct ctl_verb ctl_verbs[] = {
 	  .min_names = 1,
 	  .max_names = 1,
 	  .render = render_history },
+	{ .name = "doctor",
+	  .synopsis = "doctor [NAME] [--config FILE]",
+	  .summary = "what is broken, from the configuration to what servers show; changes nothing",
+	  .max_names = 1,
+	  .options = CTL_CONFIG,
+	  .render = render_doctor },
 	{ .name = "plan",
 	  .synopsis = "plan [NAME...]",
 	  .summary = "what would be done now, with its requests and costs; changes nothing",
@@ -190,6 +197,7 @@ static const struct verb_option {
 	{ "csr", NULL },	  { "out", NULL },
 	{ "reason", "reason" },	  { "certificate-id", "certificate_id" },
 	{ "order", "order" },	  { "days", "days" },
+	{ "watch", NULL },	  { "config", NULL },
 };
 
 static const struct ctl_verb *verb_find(const char *name)
@@ -205,11 +213,6 @@ static int verb_unknown(const char *name, struct err *reterr)
 {
 	const char *names[32];
 	size_t n = 0;
-	if (strcmp(name, "rollback") == 0)
-		return err_set(
-			reterr, -EINVAL,
-			"rollback comes with a later version of dvcertd; earlier certificates are kept "
-			"below archive/ in its state folder");
 	for (const struct ctl_verb *v = ctl_verbs; v->name && n < ARRAY_SIZE(names); v++)
 		names[n++] = v->name;
 	const char *near = str_suggest(name, names, n);
@@ -280,7 +283,7 @@ static int check_use(const struct ctl_args *a, struct err *reterr)
 	return 0;
 }
 
-enum { OPT_JSON = 256, OPT_VERSION, OPT_VERB };
+enum { OPT_JSON = 256, OPT_VERSION, OPT_COLOUR, OPT_VERB };
 
 static int take_number(const char *name, int64_t *ret, struct err *reterr)
 {
@@ -291,7 +294,44 @@ static int take_number(const char *name, int64_t *ret, struct err *reterr)
 	return 0;
 }
 
-static int take_verb_option(enum ctl_option o, const char *name, struct ctl_args *a, struct err *reterr)
+/* "5", "5s", "2m": 0 is a wish that cannot be met. -EINVAL: something else. */
+static int interval_of(const char *s, int64_t *ret)
+{
+	uint64_t n = 0;
+	if (str_parse_u64(s, &n) < 0)
+		return str_parse_duration(s, ret);
+	*ret = (int64_t)MIN(n, (uint64_t)86400);
+	return 0;
+}
+
+/* The word behind --watch is its value when it looks like one: no domain is called so. */
+static int take_watch(char **argv, struct ctl_args *a, struct err *reterr)
+{
+	const char *word = optarg ? optarg : argv[optind];
+	bool is_one = word && interval_of(word, &a->watch) == 0;
+	if ((is_one && a->watch <= 0) || (optarg && !is_one))
+		return err_set(reterr, -EINVAL, "--watch %s: not a time above 0 (5, 90s, 2m)", word);
+	if (!is_one)
+		a->watch = CTL_WATCH_DEFAULT;
+	else if (!optarg)
+		optind++;
+	return 0;
+}
+
+static int take_colour(struct ctl_args *a, struct err *reterr)
+{
+	static const char *const words[] = { "auto", "never", "always" };
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		if (strcmp(words[i], optarg) == 0) {
+			a->colour = (enum ctl_colour)i;
+			return 0;
+		}
+	}
+	return err_set(reterr, -EINVAL, "--color %s: must be auto, never or always", optarg);
+}
+
+static int take_verb_option(enum ctl_option o, const char *name, char **argv, struct ctl_args *a,
+			    struct err *reterr)
 {
 	a->given |= o;
 	/* --reason --yes: what looks like an option was meant as one. */
@@ -308,6 +348,8 @@ static int take_verb_option(enum ctl_option o, const char *name, struct ctl_args
 	case CTL_REASON: a->reason = optarg; return 0;
 	case CTL_CERTIFICATE_ID: return take_number(name, &a->certificate_id, reterr);
 	case CTL_DAYS: return take_number(name, &a->days, reterr);
+	case CTL_WATCH: return take_watch(argv, a, reterr);
+	case CTL_CONFIG: a->config_file = optarg; return 0;
 	case CTL_ALL:
 	case CTL_YES:
 	case CTL_NEW_KEY:
@@ -321,12 +363,13 @@ static int take_option(int opt, char **argv, struct ctl_args *a, struct err *ret
 {
 	if (opt >= OPT_VERB)
 		return take_verb_option((enum ctl_option)(1u << (opt - OPT_VERB)),
-					OPTIONS[opt - OPT_VERB].name, a, reterr);
+					OPTIONS[opt - OPT_VERB].name, argv, a, reterr);
 	switch (opt) {
 	case 's': a->socket = optarg; return 0;
 	case 'h': a->action = CTL_HELP; return 0;
 	case OPT_JSON: a->json = true; return 0;
 	case OPT_VERSION: a->action = CTL_VERSION; return 0;
+	case OPT_COLOUR: return take_colour(a, reterr);
 	case ':': return err_set(reterr, -EINVAL, "option %s needs a value", argv[optind - 1]);
 	default:
 		if (optopt > 0 && optopt < OPT_JSON)
@@ -343,6 +386,7 @@ static int take_options(int argc, char **argv, struct ctl_args *a, struct err *r
 		{ "json", no_argument, NULL, OPT_JSON },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, OPT_VERSION },
+		{ "color", required_argument, NULL, OPT_COLOUR },
 		{ "timeout", required_argument, NULL, OPT_VERB },
 		{ "all", no_argument, NULL, OPT_VERB + 1 },
 		{ "yes", no_argument, NULL, OPT_VERB + 2 },
@@ -353,6 +397,8 @@ static int take_options(int argc, char **argv, struct ctl_args *a, struct err *r
 		{ "certificate-id", required_argument, NULL, OPT_VERB + 7 },
 		{ "order", no_argument, NULL, OPT_VERB + 8 },
 		{ "days", required_argument, NULL, OPT_VERB + 9 },
+		{ "watch", optional_argument, NULL, OPT_VERB + 10 },
+		{ "config", required_argument, NULL, OPT_VERB + 11 },
 		{ NULL, 0, NULL, 0 },
 	};
 	int opt;
@@ -408,7 +454,9 @@ static void add_option(const struct ctl_args *a, size_t i, struct json *rq)
 	case CTL_NEW_KEY:
 	case CTL_ORDER: json_set_bool(rq, key, true); break;
 	case CTL_CSR:
-	case CTL_OUT: break;
+	case CTL_OUT:
+	case CTL_WATCH:
+	case CTL_CONFIG: break;
 	}
 }
 
@@ -445,6 +493,8 @@ void ctl_args_help(struct strbuf *sb)
 		    "\nOptions:\n"
 		    "  -s, --socket SOCKET            where dvcertd listens\n"
 		    "      --json                     the answer as JSON\n"
+		    "      --color WHEN               auto (on a terminal without NO_COLOR), never, always\n"
+		    "      --watch [SECONDS]          `status` again and again (2), until q or Ctrl-C\n"
 		    "      --timeout DURATION         how long `wait` and `duplicate` wait (60s)\n"
 		    "      --yes                      do what costs money or cannot be undone\n"
 		    "  -h, --help                     this text\n"

@@ -18,7 +18,9 @@ enum ctl_option {
 	CTL_REASON = 1u << 6,
 	CTL_CERTIFICATE_ID = 1u << 7,
 	CTL_ORDER = 1u << 8,
-	CTL_DAYS = 1u << 9
+	CTL_DAYS = 1u << 9,
+	CTL_WATCH = 1u << 10,
+	CTL_CONFIG = 1u << 11
 };
 
 struct ctl_verb {
@@ -39,13 +41,17 @@ extern const struct ctl_verb ctl_verbs[];
 
 enum ctl_action { CTL_RUN, CTL_HELP, CTL_VERSION };
 
+enum ctl_colour { CTL_COLOUR_AUTO, CTL_COLOUR_NEVER, CTL_COLOUR_ALWAYS };
+
 #define CTL_TIMEOUT_DEFAULT 60 /* seconds that `wait` and `duplicate` wait */
+#define CTL_WATCH_DEFAULT   2  /* seconds between two looks of `status --watch` */
 
 struct ctl_args {
 	enum ctl_action action;
 	const struct ctl_verb *verb; /* CTL_RUN only */
 	const char *socket;	     /* NULL: the default one */
 	bool json;
+	enum ctl_colour colour;
 	unsigned given;	 /* bits of enum ctl_option */
 	int64_t timeout; /* seconds */
 	const char *csr_file;
@@ -53,6 +59,8 @@ struct ctl_args {
 	const char *reason;
 	int64_t certificate_id;
 	int64_t days;
+	int64_t watch; /* seconds */
+	const char *config_file;
 	char *const *names; /* borrowed from argv */
 	size_t n_names;
 };

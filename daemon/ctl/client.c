@@ -133,15 +133,17 @@ static int read_line(int fd, int64_t deadline_ms, struct strbuf *sb)
 	}
 }
 
-int client_call(const char *socket_path, const char *request, int64_t timeout_ms, char **ret, size_t *ret_len,
-		struct err *reterr)
+int client_open(const char *socket_path, int64_t timeout_ms, int *ret_fd, struct err *reterr)
+{
+	int r = connect_to(socket_path, clock_mono_ms() + timeout_ms, ret_fd);
+	return r < 0 ? connect_error(r, socket_path, reterr) : 0;
+}
+
+int client_ask(int fd, const char *socket_path, const char *request, int64_t timeout_ms, char **ret,
+	       size_t *ret_len, struct err *reterr)
 {
 	int64_t deadline_ms = clock_mono_ms() + timeout_ms;
-	_cleanup_close_ int fd = -1;
-	int r = connect_to(socket_path, deadline_ms, &fd);
-	if (r < 0)
-		return connect_error(r, socket_path, reterr);
-	r = send_all(fd, request, strlen(request), deadline_ms);
+	int r = send_all(fd, request, strlen(request), deadline_ms);
 	if (r == 0)
 		r = send_all(fd, "\n", 1, deadline_ms);
 	_cleanup_(strbuf_done) struct strbuf answer = STRBUF_INIT(CLIENT_ANSWER_MAX);
@@ -157,4 +159,16 @@ int client_call(const char *socket_path, const char *request, int64_t timeout_ms
 	*ret_len = answer.len;
 	*ret = strbuf_take(&answer);
 	return 0;
+}
+
+int client_call(const char *socket_path, const char *request, int64_t timeout_ms, char **ret, size_t *ret_len,
+		struct err *reterr)
+{
+	_cleanup_close_ int fd = -1;
+	int64_t begin_ms = clock_mono_ms();
+	int r = client_open(socket_path, timeout_ms, &fd, reterr);
+	if (r < 0)
+		return r;
+	return client_ask(fd, socket_path, request, timeout_ms - (clock_mono_ms() - begin_ms), ret, ret_len,
+			  reterr);
 }

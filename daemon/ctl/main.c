@@ -13,12 +13,15 @@
 #include "config/load.h"
 #include "daemon/ctl/args.h"
 #include "daemon/ctl/client.h"
+#include "daemon/ctl/doctor.h"
 #include "daemon/ctl/duplicate.h"
 #include "daemon/ctl/render.h"
+#include "daemon/ctl/watch.h"
 
 enum { EXIT_CODE_FAILED = 1, EXIT_CODE_USAGE = 64, EXIT_CODE_AGAIN = 75, EXIT_CODE_DENIED = 77 };
 
-#define ANSWER_TIMEOUT_MS 60000 /* a reload of a large configuration is the slowest */
+#define ANSWER_TIMEOUT_MS 60000	 /* a reload of a large configuration is the slowest */
+#define DOCTOR_TIMEOUT_MS 240000 /* the daemon itself gives up after 180 s */
 #define OUTPUT_MAX	  (256u << 20)
 #define REQUEST_MAX	  (64u << 10) /* the daemon's limit for a line */
 
@@ -33,14 +36,20 @@ static int print(struct strbuf *sb, int exit_code)
 	return complete ? exit_code : EXIT_CODE_FAILED;
 }
 
-static struct render_options look_of_stdout(void)
+static bool wants_colour(const struct ctl_args *a)
 {
-	struct render_options o = { .now = clock_now() };
-	struct winsize size = { 0 };
 	const char *no_colour = getenv("NO_COLOR"); /* https://no-color.org: any value that is not empty */
+	if (a->colour != CTL_COLOUR_AUTO)
+		return a->colour == CTL_COLOUR_ALWAYS;
+	return isatty(STDOUT_FILENO) && (!no_colour || *no_colour == '\0');
+}
+
+static struct render_options look_of_stdout(const struct ctl_args *a)
+{
+	struct render_options o = { .now = clock_now(), .colour = wants_colour(a) };
+	struct winsize size = { 0 };
 	if (!isatty(STDOUT_FILENO))
 		return o;
-	o.colour = !no_colour || *no_colour == '\0';
 	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0)
 		o.columns = size.ws_col;
 	return o;
@@ -108,7 +117,7 @@ static int show_answer(const struct ctl_args *a, const struct json *answer, cons
 	if (a->json) {
 		render_json(answer, &out);
 	} else {
-		struct render_options o = look_of_stdout();
+		struct render_options o = look_of_stdout(a);
 		a->verb->render(answer, &o, &out);
 		strbuf_adds(&out, more);
 	}
@@ -172,6 +181,84 @@ static int run_duplicate(const struct ctl_args *a)
 	return show_answer(a, answer, files);
 }
 
+/* --- what this side has a part in --- */
+
+static int run_watch(const struct ctl_args *a)
+{
+	_cleanup_free_ char *default_socket = a->socket ? NULL : config_default_socket();
+	_cleanup_(strbuf_done) struct strbuf request = STRBUF_INIT(REQUEST_MAX);
+	struct watch_options o = { .socket = a->socket ? a->socket : default_socket,
+				   .interval = a->watch,
+				   .json = a->json,
+				   .colour = wants_colour(a) };
+	ctl_args_request(a, NULL, &request);
+	if (!strbuf_ok(&request))
+		return fail(a, EXIT_CODE_USAGE, "too much for one request (64 KiB)");
+	o.request = strbuf_str(&request);
+	return watch_run(&o);
+}
+
+/* The daemon's part of it; what it refuses is told as ever, what keeps it from answering is for the doctor. 0 or an exit code. */
+static int ask_doctor(const struct ctl_args *a, struct doctor_front *f, struct err *e)
+{
+	_cleanup_free_ char *default_socket = a->socket ? NULL : config_default_socket();
+	_cleanup_(strbuf_done) struct strbuf request = STRBUF_INIT(REQUEST_MAX);
+	_cleanup_(json_freep) struct json *answer = NULL;
+	_cleanup_free_ char *text = NULL;
+	size_t len = 0;
+	bool ok = false;
+	int64_t code = 0;
+	const char *why = "";
+	ctl_args_request(a, NULL, &request);
+	int r = client_call(a->socket ? a->socket : default_socket, strbuf_str(&request), DOCTOR_TIMEOUT_MS,
+			    &text, &len, e);
+	f->denied = r < 0 && client_exit_code(r) == EXIT_CODE_DENIED;
+	if (r == 0)
+		r = json_parse(text, len, CLIENT_ANSWER_MAX, &answer, e);
+	if (r < 0) {
+		f->absence = e->text;
+		return 0;
+	}
+	if (json_get_bool(answer, "ok", &ok) == 1 && ok) {
+		f->answer = TAKE_PTR(answer);
+		return 0;
+	}
+	if (json_get_i64(answer, "code", &code) != 1 || code != EXIT_CODE_DENIED ||
+	    json_get_str(answer, "error", &why) != 1)
+		return refused(a, answer);
+	(void)err_set(e, -EACCES, "%s", why);
+	f->absence = e->text;
+	f->denied = true;
+	return 0;
+}
+
+static int run_doctor(const struct ctl_args *a)
+{
+	struct doctor_front f = { .name = a->n_names ? a->names[0] : NULL, .config_file = a->config_file };
+	_cleanup_(json_freep) struct json *whole = NULL;
+	struct err e = ERR_INIT;
+	int code = ask_doctor(a, &f, &e);
+	if (code)
+		return code;
+	code = doctor_complete(&f, &whole);
+	_cleanup_(strbuf_done) struct strbuf out = STRBUF_INIT(OUTPUT_MAX);
+	struct render_options o = look_of_stdout(a);
+	if (a->json)
+		render_json(whole, &out);
+	else
+		render_doctor(whole, &o, &out);
+	return print(&out, code);
+}
+
+static int run_verb(const struct ctl_args *a)
+{
+	if (strcmp(a->verb->name, "duplicate") == 0)
+		return run_duplicate(a);
+	if (strcmp(a->verb->name, "doctor") == 0)
+		return run_doctor(a);
+	return a->watch > 0 ? run_watch(a) : run(a);
+}
+
 int main(int argc, char **argv)
 {
 	struct ctl_args a;
@@ -181,7 +268,7 @@ int main(int argc, char **argv)
 		return EXIT_CODE_USAGE;
 	}
 	if (a.action == CTL_RUN)
-		return strcmp(a.verb->name, "duplicate") == 0 ? run_duplicate(&a) : run(&a);
+		return run_verb(&a);
 	_cleanup_(strbuf_done) struct strbuf out = STRBUF_INIT(OUTPUT_MAX);
 	if (a.action == CTL_HELP)
 		ctl_args_help(&out);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tables and lines. The widths are counted in characters, which is right for host names (always ASCII) and for the
- * daemon's own texts; the column that holds text of others is the last one, so that it cannot push anything aside. */
+/* Answers as lines: one fact or one domain each. The table of `status` is in render_status.c. */
 #include "daemon/ctl/render.h"
 
 #include <string.h>
@@ -9,237 +8,6 @@
 #include "common/str.h"
 #include "common/timefmt.h"
 #include "daemon/ctl/render_priv.h"
-
-/* ---- states ---- */
-
-/* Most urgent first; `valid` sorts by expiry. A state that this program does not know yet stands before it. */
-static const struct state_look {
-	const char *name;
-	const char *colour;
-} states[] = {
-	{ "failed", "\033[1;31m" },
-	{ "retrying", "\033[33m" },
-	{ "pending", "\033[36m" },
-	{ "deploying", "\033[36m" },
-	{ "new", "" },
-	{ "valid", "\033[32m" },
-};
-enum { STATE_VALID = ARRAY_SIZE(states) - 1 };
-
-static size_t state_rank(const char *state)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(states); i++) {
-		if (strcmp(states[i].name, state) == 0)
-			return i;
-	}
-	return STATE_VALID - 1;
-}
-
-static const char *state_colour(const char *state)
-{
-	size_t i = state_rank(state);
-	return strcmp(states[i].name, state) == 0 ? states[i].colour : "";
-}
-
-/* ---- status ---- */
-
-enum { COL_NAME, COL_STATE, COL_NEXT, COL_EXPIRES, COL_PROBLEM, COL_NR };
-static const char *const headings[COL_NR] = { "NAME", "STATE", "NEXT", "EXPIRES", "PROBLEM" };
-
-struct row {
-	size_t rank;
-	int64_t expires;
-	char *state; /* as sent, for colours and counts */
-	char *cell[COL_NR];
-};
-
-static char *cell_next(const struct json *d, int64_t now)
-{
-	_cleanup_(strbuf_done) struct strbuf sb = STRBUF_INIT(5 * CELL_MAX);
-	const struct json *next = json_get(d, "next");
-	const char *phase = render_text_of(d, "phase", NULL), *action = render_text_of(next, "action", NULL);
-	int64_t at = render_time_of(next, "at");
-	if (action && strcmp(action, "none") == 0)
-		action = "-";
-	render_escaped(&sb, action ? action : phase ? phase : at ? "" : "-");
-	if (at) {
-		strbuf_adds(&sb, sb.len ? " " : "");
-		render_relative(&sb, at, now);
-	}
-	return strbuf_take(&sb);
-}
-
-static char *cell_problem(const struct json *d)
-{
-	_cleanup_(strbuf_done) struct strbuf sb = STRBUF_INIT(9 * CELL_MAX);
-	render_error(&sb, json_get(d, "error"));
-	int64_t attempts = render_number_of(json_get(d, "error"), "attempts");
-	if (sb.len && attempts > 1)
-		strbuf_addf(&sb, " (%lld attempts)", (long long)attempts);
-	const struct json *targets = render_list_of(d, "deploy");
-	for (size_t i = 0; i < json_arr_len(targets) && !sb.len; i++) {
-		const char *error = render_text_of(json_arr_at(targets, i), "error", NULL);
-		if (!error)
-			continue;
-		render_escaped(&sb, render_text_of(json_arr_at(targets, i), "target", "-"));
-		strbuf_adds(&sb, ": ");
-		render_escaped(&sb, error);
-	}
-	return strbuf_take(&sb);
-}
-
-static char *cell_text(const char *s)
-{
-	_cleanup_(strbuf_done) struct strbuf sb = STRBUF_INIT(4 * CELL_MAX);
-	render_escaped(&sb, s);
-	return strbuf_take(&sb);
-}
-
-static char *cell_time(int64_t at, int64_t now)
-{
-	_cleanup_(strbuf_done) struct strbuf sb = STRBUF_INIT(64);
-	render_relative(&sb, at, now);
-	return strbuf_take(&sb);
-}
-
-static void row_init(struct row *row, const struct json *d, int64_t now)
-{
-	const char *state = render_text_of(d, "state", "-");
-	row->rank = state_rank(state);
-	row->expires = render_time_of(d, "not_after");
-	row->state = xstrdup(state);
-	row->cell[COL_NAME] = cell_text(render_text_of(d, "name", "-"));
-	row->cell[COL_STATE] = cell_text(state);
-	row->cell[COL_NEXT] = cell_next(d, now);
-	row->cell[COL_EXPIRES] = cell_time(row->expires, now);
-	row->cell[COL_PROBLEM] = cell_problem(d);
-}
-
-static void row_done(struct row *row)
-{
-	free(row->state);
-	for (size_t i = 0; i < COL_NR; i++)
-		free(row->cell[i]);
-}
-
-static int row_compare(const void *pa, const void *pb)
-{
-	const struct row *a = pa, *b = pb;
-	if (a->rank != b->rank)
-		return a->rank < b->rank ? -1 : 1;
-	if (a->rank == STATE_VALID && a->expires != b->expires)
-		return a->expires < b->expires ? -1 : 1;
-	return strcmp(a->cell[COL_NAME], b->cell[COL_NAME]);
-}
-
-/* Characters, not bytes: continuation bytes of UTF-8 do not count. */
-static size_t text_width(const char *s)
-{
-	size_t n = 0;
-	for (; *s; s++)
-		n += ((unsigned char)*s & 0xc0) != 0x80;
-	return n;
-}
-
-/* Appends at most width characters; what is cut off is shown by "..." (width 0: no limit). */
-static void add_cut(struct strbuf *sb, const char *s, size_t width)
-{
-	if (width == 0 || text_width(s) <= width) {
-		strbuf_adds(sb, s);
-		return;
-	}
-	size_t keep = width > 3 ? width - 3 : 0, bytes = 0;
-	for (size_t n = 0; s[bytes]; bytes++) {
-		n += ((unsigned char)s[bytes] & 0xc0) != 0x80;
-		if (n > keep)
-			break;
-	}
-	strbuf_add(sb, s, bytes);
-	strbuf_adds(sb, "...");
-}
-
-static void add_line(struct strbuf *sb, const char *const cells[COL_NR], const size_t width[COL_NR],
-		     const char *colour, unsigned columns)
-{
-	size_t used = 0;
-	for (size_t i = 0; i < COL_PROBLEM; i++) {
-		bool last = i == COL_EXPIRES && *cells[COL_PROBLEM] == '\0';
-		bool paint = i == COL_STATE && *colour;
-		strbuf_addf(sb, "%s%s%s", paint ? colour : "", cells[i], paint ? "\033[0m" : "");
-		for (size_t n = text_width(cells[i]); n < width[i] + 2 && !last; n++)
-			strbuf_addc(sb, ' ');
-		used += width[i] + 2;
-	}
-	/* On a narrow terminal the problem keeps a readable share and wraps. */
-	size_t room = columns > used + 20 ? columns - used : 0;
-	add_cut(sb, cells[COL_PROBLEM], room);
-	strbuf_addc(sb, '\n');
-}
-
-/* "3 domains: 1 failed, 2 valid" */
-static void add_counts(struct strbuf *sb, const struct row *rows, size_t n_rows)
-{
-	size_t counted = 0;
-	strbuf_addf(sb, "%zu domain%s", n_rows, n_rows == 1 ? "" : "s");
-	for (size_t s = 0; s <= ARRAY_SIZE(states); s++) {
-		size_t n = 0;
-		for (size_t i = 0; i < n_rows && s < ARRAY_SIZE(states); i++)
-			n += strcmp(rows[i].state, states[s].name) == 0;
-		if (s == ARRAY_SIZE(states))
-			n = n_rows - counted;
-		if (n == 0)
-			continue;
-		strbuf_addf(sb, "%s%zu %s", counted ? ", " : ": ", n,
-			    s < ARRAY_SIZE(states) ? states[s].name : "other");
-		counted += n;
-	}
-	strbuf_addc(sb, '\n');
-}
-
-/* What concerns all domains: the disk, the machine. */
-static void add_daemon_warnings(struct strbuf *sb, const struct json *answer)
-{
-	const struct json *daemon = NULL, *list;
-
-	if (json_get_obj(answer, "daemon", &daemon) != 1)
-		return;
-	list = render_list_of(daemon, "warnings");
-	for (size_t i = 0; i < json_arr_len(list); i++) {
-		const char *text = json_str(json_arr_at(list, i));
-
-		strbuf_adds(sb, "warning: ");
-		render_escaped(sb, text ? text : "");
-		strbuf_addc(sb, '\n');
-	}
-}
-
-void render_status(const struct json *answer, const struct render_options *o, struct strbuf *sb)
-{
-	const struct json *domains = render_list_of(answer, "domains");
-	size_t n_rows = json_arr_len(domains), width[COL_NR] = { 0 };
-	_cleanup_free_ struct row *rows = xcalloc(n_rows + 1, sizeof(*rows));
-	for (size_t c = 0; c < COL_NR; c++)
-		width[c] = text_width(headings[c]);
-	for (size_t i = 0; i < n_rows; i++) {
-		row_init(&rows[i], json_arr_at(domains, i), o->now);
-		for (size_t c = 0; c < COL_NR; c++)
-			width[c] = MAX(width[c], text_width(rows[i].cell[c]));
-	}
-	if (n_rows > 0) {
-		qsort(rows, n_rows, sizeof(*rows), row_compare);
-		add_line(sb, headings, width, "", o->columns);
-	}
-	for (size_t i = 0; i < n_rows; i++) {
-		const char *cells[COL_NR];
-		for (size_t c = 0; c < COL_NR; c++)
-			cells[c] = rows[i].cell[c];
-		add_line(sb, cells, width, o->colour ? state_colour(rows[i].state) : "", o->columns);
-	}
-	add_counts(sb, rows, n_rows);
-	add_daemon_warnings(sb, answer);
-	for (size_t i = 0; i < n_rows; i++)
-		row_done(&rows[i]);
-}
 
 /* ---- show ---- */
 
@@ -328,7 +96,8 @@ void render_show(const struct json *answer, const struct render_options *o, stru
 {
 	const struct json *d = json_get(answer, "domain"), *next = json_get(d, "next"),
 			  *error = json_get(d, "error");
-	const char *state = render_text_of(d, "state", "-"), *colour = o->colour ? state_colour(state) : "";
+	const char *state = render_text_of(d, "state", "-"),
+		   *colour = o->colour ? render_state_colour(state) : "";
 	render_escaped(sb, render_text_of(d, "name", "-"));
 	strbuf_addf(sb, ": %s", colour);
 	render_escaped(sb, state);
@@ -440,7 +209,7 @@ void render_wait(const struct json *answer, const struct render_options *o, stru
 	for (size_t i = 0; i < json_arr_len(domains); i++) {
 		const struct json *d = json_arr_at(domains, i), *error = json_get(d, "error");
 		const char *state = render_text_of(d, "state", "-"),
-			   *colour = o->colour ? state_colour(state) : "";
+			   *colour = o->colour ? render_state_colour(state) : "";
 		render_escaped(sb, render_text_of(d, "name", "-"));
 		strbuf_addf(sb, ": %s", colour);
 		render_escaped(sb, state);

@@ -5,18 +5,25 @@
 
 #include "common/json.h"
 #include "common/strbuf.h"
+#include "common/words.h"
 
 struct render_options {
 	int64_t now;
 	bool colour;
-	unsigned columns; /* width of the terminal; 0: never cut */
+	unsigned columns; /* width of the terminal; 0: one line for each domain, however long */
+	unsigned lines;	  /* at most so many; 0: all */
+	const struct words
+		*changed; /* names to be marked; NULL: nothing is, and there is no room for marks */
 };
 
 /* Each appends whole lines. answer is the daemon's object with "ok": true. */
 typedef void render_fn(const struct json *answer, const struct render_options *o, struct strbuf *sb);
 
-/* NAME STATE NEXT EXPIRES PROBLEM, most urgent first, and a line with counts. */
+/* NAME STATE NEXT EXPIRES PROBLEM, most urgent first, and a line with counts. What is wrong with a domain, and which targets are undone,
+ * stands in its line, or in indented lines of its own where the terminal is too narrow for that. */
 void render_status(const struct json *answer, const struct render_options *o, struct strbuf *sb);
+/* One domain of it in one line, for logs: "NAME STATE, NEXT; PROBLEM". */
+void render_status_line(const struct json *domain, int64_t now, struct strbuf *sb);
 /* Everything about one domain, one fact per line. */
 void render_show(const struct json *answer, const struct render_options *o, struct strbuf *sb);
 /* One line per event, in the daemon's order. */
@@ -39,6 +46,8 @@ void render_resend_emails(const struct json *answer, const struct render_options
 void render_duplicate(const struct json *answer, const struct render_options *o, struct strbuf *sb);
 /* One line for each AuthKey, never the key itself. */
 void render_auth_key(const struct json *answer, const struct render_options *o, struct strbuf *sb);
+/* One line for each step with what was found, then the first that is broken with its remedy; without a domain the domains too. */
+void render_doctor(const struct json *answer, const struct render_options *o, struct strbuf *sb);
 /* What is left of orders and of requests, and the orders of the last 24 hours. */
 void render_budget(const struct json *answer, const struct render_options *o, struct strbuf *sb);
 

@@ -14,7 +14,7 @@ int64_t render_time_of(const struct json *j, const char *key);
 
 /* Appends text of others, so that it cannot steer a terminal. */
 void render_escaped(struct strbuf *sb, const char *s);
-/* "in 3h 2m", "2d 1h ago", "now"; "-" for no time at all. */
+/* "in 3 h", "2 d ago", "now": rounded down to one unit; "-" for no time at all. */
 void render_relative(struct strbuf *sb, int64_t at, int64_t now);
 /* A value of any type on one line: strings bare, lists of them with blanks between, the rest as JSON. */
 void render_value(struct strbuf *sb, const struct json *v);
@@ -22,3 +22,10 @@ void render_value(struct strbuf *sb, const struct json *v);
 void render_error(struct strbuf *sb, const struct json *error);
 /* The lists `accepted` and `refused`, one line for each name; what: "renewal". */
 void render_taken(struct strbuf *sb, const struct json *answer, const char *what);
+/* Text in lines of at most columns (0: one line), broken at blanks, each with indent in front. */
+void render_wrapped(struct strbuf *sb, const char *text, unsigned indent, unsigned columns);
+/* The columns of a terminal that a text takes. */
+size_t render_width(const char *s);
+/* The escape sequence for a state word; "" for none. */
+const char *render_state_colour(const char *state);
+#define RENDER_PLAIN "\033[0m"

@@ -44,18 +44,105 @@ void render_escaped(struct strbuf *sb, const char *s)
 	strbuf_adds(sb, str_escape(s, len, out, out_len));
 }
 
-/* "in 3h 2m", "2d 1h ago", "now"; "-" for no time at all. */
+/* Rounded down to one unit, of which there are at least two: the second digit is what people decide by. */
+static void add_duration(struct strbuf *sb, int64_t s)
+{
+	if (s < 120)
+		strbuf_addf(sb, "%lld s", (long long)s);
+	else if (s < 120 * 60)
+		strbuf_addf(sb, "%lld min", (long long)(s / 60));
+	else if (s < 48 * 3600)
+		strbuf_addf(sb, "%lld h", (long long)(s / 3600));
+	else
+		strbuf_addf(sb, "%lld d", (long long)(s / 86400));
+}
+
 void render_relative(struct strbuf *sb, int64_t at, int64_t now)
 {
-	char buf[STR_DURATION_MAX];
-	if (at == 0)
+	if (at == 0) {
 		strbuf_adds(sb, "-");
-	else if (at == now)
+	} else if (at == now) {
 		strbuf_adds(sb, "now");
-	else if (at > now)
-		strbuf_addf(sb, "in %s", str_format_duration_human(at - now, buf));
-	else
-		strbuf_addf(sb, "%s ago", str_format_duration_human(now - at, buf));
+	} else if (at > now) {
+		strbuf_adds(sb, "in ");
+		add_duration(sb, at - now);
+	} else {
+		add_duration(sb, now - at);
+		strbuf_adds(sb, " ago");
+	}
+}
+
+static bool is_character(char c)
+{
+	return ((unsigned char)c & 0xc0) != 0x80;
+}
+
+/* Those of East Asian scripts take two (Unicode's East Asian Width, the blocks that are in use). */
+static size_t width_at(const char *s)
+{
+	const unsigned char *p = (const unsigned char *)s;
+
+	if (p[0] < 0xe1)
+		return 1;
+	if (p[0] < 0xf0) {
+		unsigned u = (p[0] & 15u) << 12 | (p[1] & 63u) << 6 | (p[2] & 63u);
+		bool wide = (u >= 0x1100 && u <= 0x115f) || (u >= 0x2e80 && u <= 0xa4cf) ||
+			    (u >= 0xac00 && u <= 0xd7a3) || (u >= 0xf900 && u <= 0xfaff) ||
+			    (u >= 0xfe30 && u <= 0xfe6f) || (u >= 0xff00 && u <= 0xff60) ||
+			    (u >= 0xffe0 && u <= 0xffe6);
+
+		return wide ? 2 : 1;
+	}
+	return 2;
+}
+
+/* Whole characters only: render_escaped() leaves no others. */
+size_t render_width(const char *s)
+{
+	size_t n = 0;
+
+	for (; *s; s++)
+		n += is_character(*s) ? width_at(s) : 0;
+	return n;
+}
+
+/* Bytes of s that fit into room columns: up to a blank where there is one, else as many as there is room for. */
+static size_t bytes_that_fit(const char *s, size_t room)
+{
+	size_t n = 0, blank = 0, i = 0;
+
+	for (; s[i]; i++) {
+		if (is_character(s[i]))
+			n += width_at(s + i);
+		if (n > room)
+			break;
+		if (s[i] == ' ')
+			blank = i;
+	}
+	if (s[i] == '\0' || s[i] == ' ')
+		return i;
+	while (i > 0 && !is_character(s[i]))
+		i--;
+	return blank ? blank : i;
+}
+
+void render_wrapped(struct strbuf *sb, const char *text, unsigned indent, unsigned columns)
+{
+	size_t room = columns > indent + 10 ? columns - indent : columns ? 10 : SIZE_MAX;
+
+	do {
+		size_t n = bytes_that_fit(text, room);
+
+		/* One that is wider than all there is room for. */
+		if (n == 0 && *text)
+			n = 1;
+
+		strbuf_addf(sb, "%*s", (int)indent, "");
+		strbuf_add(sb, text, n);
+		strbuf_addc(sb, '\n');
+		for (text += n; *text == ' ';)
+			text++;
+	} while (*text);
 }
 
 /* A value of any type on one line: strings bare, lists of them with blanks between, the rest as JSON. */

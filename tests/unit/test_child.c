@@ -468,6 +468,10 @@ static void test_refused(_unused_ void **state)
 	static const char text[] = "#!/bin/sh\nexit 0\n";
 
 	check_exit(run(ok), 0);
+	assert_int_equal(child_check(ok), 0);
+	assert_int_equal(child_check(missing), -ENOENT);
+	assert_int_equal(child_check("bin/true"), -EINVAL);
+	assert_int_equal(child_check(dir), -EACCES);
 	check_not_started(run(missing), -ENOENT);
 	check_not_started(run(below), -ENOTDIR);
 	check_not_started(run("bin/true"), -EINVAL);
@@ -496,6 +500,7 @@ static void test_by_link(_unused_ void **state)
 	assert_int_equal(symlink(target, link), 0);
 	check_exit(run(link), 7);
 	assert_int_equal(chmod(target, 0777), 0);
+	assert_int_equal(child_check(link), -EPERM);
 	check_not_started(run(link), -EPERM);
 	assert_int_equal(unlink(link), 0);
 }

@@ -83,6 +83,11 @@ static void test_requests(void **state)
 		"{\"verb\":\"auth-key\",\"names\":[],\"action\":\"create\",\"yes\":true,\"days\":30}");
 	accepts("budget", "{\"verb\":\"budget\",\"names\":[]}");
 	accepts("deploy a.jp", "{\"verb\":\"deploy\",\"names\":[\"a.jp\"]}");
+	accepts("rollback a.jp", "{\"verb\":\"rollback\",\"names\":[\"a.jp\"]}");
+	accepts("doctor", "{\"verb\":\"doctor\",\"names\":[]}");
+	accepts("doctor a.jp --config /etc/x", "{\"verb\":\"doctor\",\"names\":[\"a.jp\"]}");
+	accepts("status --watch 5 a.jp", "{\"verb\":\"status\",\"names\":[\"a.jp\"]}");
+	accepts("status --watch a.jp", "{\"verb\":\"status\",\"names\":[\"a.jp\"]}");
 	accepts("reload", "{\"verb\":\"reload\",\"names\":[]}");
 	accepts("wait a.jp", "{\"verb\":\"wait\",\"names\":[\"a.jp\"],\"timeout\":60}");
 	accepts("wait a.jp --timeout 5m b.jp",
@@ -108,6 +113,39 @@ static void test_duplicate_sends_the_request_only(void **state)
 	assert_string_equal(a.csr_file, "f");
 	assert_string_equal(a.out_dir, "d");
 	assert_int_equal(a.timeout, 60);
+}
+
+static int64_t watch_of(const char *line)
+{
+	struct ctl_args a = { 0 };
+	assert_int_equal(parse(line, &a, NULL), 0);
+	return a.watch;
+}
+
+/* The word behind it is a time only when it can be nothing else. */
+static void test_watch(void **state)
+{
+	(void)state;
+	assert_int_equal(watch_of("status"), 0);
+	assert_int_equal(watch_of("status --watch"), CTL_WATCH_DEFAULT);
+	assert_int_equal(watch_of("status --watch 5"), 5);
+	assert_int_equal(watch_of("status --watch 2m a.jp"), 120);
+	assert_int_equal(watch_of("status --watch=90s"), 90);
+	assert_int_equal(watch_of("--watch status"), CTL_WATCH_DEFAULT);
+	assert_int_equal(watch_of("status --watch 7.example.jp"), CTL_WATCH_DEFAULT);
+	assert_int_equal(watch_of("status --watch --json"), CTL_WATCH_DEFAULT);
+}
+
+static void test_colour(void **state)
+{
+	struct ctl_args a = { 0 };
+	(void)state;
+	assert_int_equal(parse("status", &a, NULL), 0);
+	assert_int_equal(a.colour, CTL_COLOUR_AUTO);
+	assert_int_equal(parse("--color=never status", &a, NULL), 0);
+	assert_int_equal(a.colour, CTL_COLOUR_NEVER);
+	assert_int_equal(parse("show --color always a.jp", &a, NULL), 0);
+	assert_int_equal(a.colour, CTL_COLOUR_ALWAYS);
 }
 
 static void test_options(void **state)
@@ -170,7 +208,13 @@ static void test_refusals(void **state)
 	refuses("auth-key create --days 0", "not a number above 0");
 	refuses("budget a.jp", "takes no names");
 	refuses("plan --yes", "plan knows no --yes");
-	refuses("rollback a.jp", "later version");
+	refuses("status --watch=0", "not a time above 0");
+	refuses("status --watch 0", "not a time above 0");
+	refuses("status --watch=x", "not a time above 0");
+	refuses("show a.jp --watch", "knows no --watch");
+	refuses("status --color sometimes", "auto, never or always");
+	refuses("doctor a.jp b.jp", "one name only");
+	refuses("status --config f", "knows no --config");
 	refuses("wait --timeout 5s", "needs a name");
 	refuses("reload a.jp", "takes no names");
 	refuses("status \"\"", "empty name");
@@ -246,6 +290,7 @@ int main(void)
 		cmocka_unit_test(test_requests),   cmocka_unit_test(test_duplicate_sends_the_request_only),
 		cmocka_unit_test(test_options),	   cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_exit_codes), cmocka_unit_test(test_help_names_every_verb),
+		cmocka_unit_test(test_watch),	   cmocka_unit_test(test_colour),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
