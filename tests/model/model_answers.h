@@ -15,11 +15,12 @@ struct m_from {
 	const struct m_state *s;
 	m_emit_fn *emit;
 	void *arg;
+	int64_t allowed_in; /* seconds until the day's orders have room */
 };
 
 static inline struct m_next next_of(const struct m_from *f)
 {
-	return (struct m_next){ .m = f->m, .s = *f->s };
+	return (struct m_next){ .m = f->m, .s = *f->s, .allowed_in = f->allowed_in };
 }
 
 /* --- effects of operations --- */
@@ -159,7 +160,7 @@ static inline void step_and_emit(const struct m_from *f, struct m_next n, const 
 
 	run_step(&n, ev);
 	f->emit(f->arg, label, kind, &n);
-	if (!n.submits)
+	if (!n.submits || f->m->days)
 		return;
 	poor.budget_spent = true;
 	run_step(&poor, ev);

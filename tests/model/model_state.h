@@ -28,6 +28,7 @@
 #define ID_CERTIFICATE 88
 
 #define M_PROOFS 4
+#define M_PAID	 3  /* posts in the ledger of a record */
 #define M_NAMES	 12 /* references, keys, tokens in use at the same time */
 
 /* Where counters stop: from there on only the length of a pause differs. */
@@ -43,6 +44,9 @@
 #define TICK	     (RETRY_ABSENT_AGE / 3) /* tempos */
 #define M_LAG	     (RETRY_ABSENT_AGE / TICK)
 #define M_ABSENT_AGE (2 * M_LAG)
+/* Where days are counted, a tick is a quarter of one. */
+#define M_DAY	    4
+#define M_DAY_TEMPO (DAY / M_DAY / TICK)
 
 enum { TOKEN_FOREVER, TOKEN_ALIVE, TOKEN_DEAD };
 enum { CERT_NONE, CERT_FRESH, CERT_DUE };
@@ -66,6 +70,7 @@ struct m_rec {
 	uint8_t n_proofs;
 	uint8_t proof[M_PROOFS + 1]; /* token * 2 + place */
 	uint8_t again[M_PROOFS + 1];
+	uint8_t post[M_PAID]; /* where days are counted: 0 none, else 1 + ticks; the oldest first */
 	struct m_job job;
 };
 
@@ -111,10 +116,11 @@ struct m_setup {
 	bool console;	     /* somebody reissues there, too, and the plan may end */
 	bool names;	     /* the other configuration has one more name */
 	bool instant;
-	bool dns;	    /* both configurations prove by TXT records */
-	bool methods;	    /* the other one does, the first one has a webroot */
-	bool leaves;	    /* the domain is taken out of the YAML, and comes back */
-	bool cancels;	    /* a person cancels */
+	bool dns;     /* both configurations prove by TXT records */
+	bool methods; /* the other one does, the first one has a webroot */
+	bool leaves;  /* the domain is taken out of the YAML, and comes back */
+	bool cancels; /* a person cancels */
+	bool days; /* the posts of a day are remembered with their times, and pauses are as long as they are */
 	uint8_t max_proofs; /* what happens with more open proofs than this is not followed */
 	uint8_t max_faults; /* in one run; 0: any number */
 };
@@ -211,7 +217,7 @@ static inline struct record_job *job_make(const struct m_setup *m, const struct 
 	r->names = xstrdup(spec_names(m, j->spec));
 	r->csr = named('C', j->csr);
 	r->started_at = T0;
-	r->submitted_at = j->submitted ? T0 : 0;
+	r->submitted_at = j->submitted ? T0 - (j->submitted - 1) * tick(m) : 0;
 	r->posts = j->posts;
 	r->absents = j->absents;
 	r->absent_at = j->absent_age ? T0 - (j->absent_age - 1) * tick(m) : 0;
@@ -261,7 +267,11 @@ static inline struct record *record_make(const struct m_setup *m, const struct m
 			record_add_proof(r, PROOF_WEBROOT, place ? "W1" : "W0", NULL, token);
 		r->proofs[i].again = s->again[i];
 	}
-	if (s->paid)
+	for (uint8_t i = 0; i < M_PAID; i++) {
+		if (s->post[i])
+			record_add_paid(r, T0 - (s->post[i] - 1) * tick(m));
+	}
+	if (s->paid && !m->days)
 		record_add_paid(r, T0);
 	if (s->job.on)
 		r->job = job_make(m, &s->job);
@@ -286,7 +296,7 @@ static inline struct m_job job_pack(const struct m_setup *m, const struct record
 	j.ref = number(r->reference);
 	j.gen = (uint8_t)r->generation;
 	j.csr = number(r->csr);
-	j.submitted = r->submitted_at != 0;
+	j.submitted = r->submitted_at ? u8(1 + (m->days ? (T0 - r->submitted_at) / tick(m) : 0)) : 0;
 	j.posts = u8_min(r->posts, M_POSTS);
 	j.absents = u8_min(r->absents, M_ABSENTS);
 	j.absent_age = r->absent_at ? u8_min(1 + (T0 - r->absent_at) / tick(m), 1 + M_ABSENT_AGE) : 0;
@@ -307,7 +317,19 @@ static inline struct m_job job_pack(const struct m_setup *m, const struct record
 	return j;
 }
 
-static inline struct m_rec record_pack(const struct m_setup *m, const struct record *r)
+/* The runner prunes whenever it writes a record. */
+static inline void posts_pack(const struct m_setup *m, struct record *r, struct m_rec *s)
+{
+	uint8_t n = 0;
+
+	record_prune_paid(r, T0);
+	for (uint32_t i = 0; i < r->n_paid; i++) {
+		assert(n < M_PAID);
+		s->post[n++] = u8(1 + (T0 - r->paid_at[i]) / tick(m));
+	}
+}
+
+static inline struct m_rec record_pack(const struct m_setup *m, struct record *r)
 {
 	struct m_rec s = { .held = r->held, .clean_attempts = u8_min(r->clean_attempts, M_ATTEMPTS) };
 
@@ -330,6 +352,8 @@ static inline struct m_rec record_pack(const struct m_setup *m, const struct rec
 	/* Only the post that may still be taken back matters to the step. */
 	for (uint32_t i = 0; i < r->n_paid; i++)
 		s.paid = s.paid || (r->job && r->job->submitted_at == r->paid_at[i]);
+	if (m->days)
+		posts_pack(m, r, &s);
 	return s;
 }
 
@@ -456,7 +480,7 @@ static inline void job_canonical(const struct m_setup *m, struct m_rec *r, bool 
 	}
 	/* How long a pause still is matters only while orders are looked for. On disk, a crash tries both
 	 * that it is over and that it is not. */
-	if (on_disk ? j->next != 0 : j->next > 2 && !is_counting(j))
+	if (!m->days && (on_disk ? j->next != 0 : j->next > 2 && !is_counting(j)))
 		j->next = 2;
 	if (r->held)
 		j->next = 0;
@@ -529,13 +553,29 @@ static inline void job_age(struct m_job *j, int64_t d)
 		j->absent_age = u8_min(j->absent_age + d, 1 + M_ABSENT_AGE);
 }
 
-static inline void state_age(struct m_state *s, int64_t d)
+static inline void posts_age(struct m_rec *r, int64_t d)
+{
+	struct m_rec old = *r;
+	uint8_t n = 0;
+
+	memset(r->post, 0, sizeof(r->post));
+	for (uint8_t i = 0; i < M_PAID; i++) {
+		if (old.post[i] && old.post[i] - 1 + d < M_DAY)
+			r->post[n++] = u8(old.post[i] + d);
+	}
+	if (r->job.on && r->job.submitted)
+		r->job.submitted = u8_min(r->job.submitted + d, 1 + M_DAY);
+}
+
+static inline void state_age(const struct m_setup *m, struct m_state *s, int64_t d)
 {
 	struct m_rec *const recs[] = { &s->mem, &s->disk };
 
 	for (size_t i = 0; i < ARRAY_SIZE(recs); i++) {
 		recs[i]->clean = u8(MAX(recs[i]->clean - d, 0));
 		job_age(&recs[i]->job, d);
+		if (m->days)
+			posts_age(recs[i], d);
 	}
 	if (s->w.order != O_NONE)
 		s->w.order_age = u8_min(s->w.order_age + d, M_LAG);

@@ -11,6 +11,9 @@ struct m_next {
 	const struct m_setup *m;
 	struct m_state s;
 	bool budget_spent;
+	int64_t allowed_in; /* seconds until the day's orders have room, when others share them */
+	int64_t spend_at;   /* what the last step wants of the ledger */
+	int64_t refund_at;
 	bool submits;	   /* the last step started a submit */
 	const char *wrong; /* NULL: nothing */
 };
@@ -215,7 +218,7 @@ static inline void run_step(struct m_next *n, struct job_event *ev)
 
 	fresh = named('R', name_fresh(&n->s, NAME_REF));
 	env.fresh_reference = fresh;
-	env.order_allowed_at = n->budget_spent ? T0 + BUDGET_PAUSE * tick(n->m) : T0;
+	env.order_allowed_at = T0 + (n->budget_spent ? BUDGET_PAUSE * tick(n->m) : n->allowed_in);
 	job_step(r, &env, ev, &u);
 	n->s.mem = record_pack(n->m, r);
 	if (u.persist)
@@ -223,6 +226,8 @@ static inline void run_step(struct m_next *n, struct job_event *ev)
 	check_moves(n, &before.job, &n->s.mem.job, ev->kind);
 	check_update(n, &before, ev, &u);
 	n->submits = u.start == OP_SUBMIT;
+	n->spend_at = u.spend_at;
+	n->refund_at = u.refund_at;
 	if (u.start == OP_NONE)
 		return;
 	if (n->s.w.op != OP_NONE)

@@ -305,7 +305,7 @@ static inline void long_pause(const struct m_from *f)
 	struct m_next n = next_of(f);
 	struct m_job *const jobs[] = { &n.s.mem.job, &n.s.disk.job };
 
-	state_age(&n.s, 200);
+	state_age(f->m, &n.s, 200);
 	for (size_t i = 0; i < ARRAY_SIZE(jobs); i++) {
 		if (jobs[i]->token_left == TOKEN_ALIVE)
 			jobs[i]->token_left = TOKEN_DEAD;
@@ -357,7 +357,7 @@ static inline void time_moves(const struct m_from *f)
 	if (mem->job.on && !mem->held && mem->job.next == 1 && f->s->w.op == OP_NONE)
 		event_move(f, (struct job_event){ .kind = EV_WAKE }, "wake", CALM);
 	if (wake > 0) {
-		state_age(&n.s, wake);
+		state_age(f->m, &n.s, wake);
 		f->emit(f->arg, "time passes", CALM, &n);
 	}
 	if (wake == -1 && !mem->held)
