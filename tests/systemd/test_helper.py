@@ -116,10 +116,10 @@ def test_nobody_else_may_connect(host):
 
 
 def test_what_the_sandbox_closes(host):
-    """A copy below /usr or in a home cannot be written, and the error says how it could."""
+    """A copy below /usr, in a home or in a /tmp of its own cannot be written, and the error says what could be done."""
     host.wait_valid()
     host.run("mkdir", "-p", "/usr/local/tls", "/home/app")
-    for path, works in (("/usr/local/tls/www.pem", False), ("/home/app/www.pem", False), ("/var/lib/misc/www.pem", True)):
+    for path, works in (("/usr/local/tls/www.pem", False), ("/home/app/www.pem", False), ("/tmp/www.pem", False), ("/var/lib/misc/www.pem", True)):
         host.configure(DOMAIN % (NAME, path))
         host.systemctl("reload")
         line = '{"do":"files","name":"%s","target":"files:%s","generation":1}' % (NAME, path)
