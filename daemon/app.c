@@ -203,7 +203,7 @@ static int new_cc(struct app *a, struct err *reterr)
 	int rc = cc_new(a->loop, a->config, &a->cc, reterr);
 
 	if (rc == 0)
-		cc_keep_rates(a->cc, store_state_fd(a->store), machine_boot());
+		cc_keep_rates(a->cc, store_state_fd(a->store));
 	return rc;
 }
 

@@ -10,9 +10,8 @@
 #include <stdlib.h>
 
 struct entry {
-	int64_t at_ms; /* monotonic, of that boot */
-	int64_t at;    /* wall */
-	uint64_t boot;
+	int64_t at_ms;	   /* monotonic, of that boot */
+	int64_t at;	   /* wall */
 	uint64_t sequence; /* of the ring: its place is this modulo ASKED_MAX; 0: none */
 	uint64_t key;
 	uint64_t check; /* over all before it */
@@ -25,7 +24,6 @@ struct asked_file {
 
 struct asked {
 	struct asked_file *file;
-	uint64_t boot;
 	uint16_t key;
 	uint64_t sequence; /* of the latest */
 	size_t n_under_way;
@@ -54,7 +52,7 @@ static bool is_whole(const struct entry *e)
 
 static void write_entry(const struct asked *a, struct entry *to, uint64_t sequence, int64_t at_ms, int64_t at)
 {
-	struct entry e = { .at_ms = at_ms, .at = at, .boot = a->boot, .sequence = sequence, .key = a->key };
+	struct entry e = { .at_ms = at_ms, .at = at, .sequence = sequence, .key = a->key };
 
 	e.check = sum(&e);
 	*to = e;
@@ -66,7 +64,7 @@ static void add(struct asked *a, int64_t at_ms, int64_t at)
 	write_entry(a, &a->file->ring[a->sequence % ASKED_MAX], a->sequence, at_ms, at);
 }
 
-struct asked *asked_open(int dir_fd, uint64_t boot, uint16_t key)
+struct asked *asked_open(int dir_fd, uint16_t key)
 {
 	struct asked_file *file = mapped_open(dir_fd, ASKED_FILE, sizeof(*file));
 	struct asked *a;
@@ -74,7 +72,7 @@ struct asked *asked_open(int dir_fd, uint64_t boot, uint16_t key)
 	if (!file)
 		return NULL;
 	a = xmalloc(sizeof(*a));
-	*a = (struct asked){ .file = file, .boot = boot, .key = key };
+	*a = (struct asked){ .file = file, .key = key };
 	return a;
 }
 
@@ -92,13 +90,17 @@ void asked_set_key(struct asked *a, uint16_t key)
 		a->key = key;
 }
 
-/* Its time on our monotonic clock, or false. Nothing is believed that a clock, another boot or chance could have written. */
+/* Its time on our monotonic clock, or false. Nothing is believed that a clock, another boot or chance could have written.
+ *
+ * The boot id is not needed (and cannot be read where /proc is closed, systemd's ProcSubset=pid). A monotonic time that lies ahead is of
+ * another boot: then the wall clock decides. One that does not is of this boot, or of one that had lasted shorter by then than this one
+ * has by now: in truth it is older than it looks, which makes us wait for a window at most. */
 static bool time_of(const struct asked *a, const struct entry *e, int64_t now_ms, int64_t now, int64_t *ret)
 {
-	bool same_boot = a->boot != 0 && e->boot == a->boot;
-	int64_t then = same_boot ? e->at_ms : e->at;
-	int64_t today = same_boot ? now_ms : now;
-	int64_t unit = same_boot ? 1 : 1000;
+	bool by_wall = e->at_ms > now_ms;
+	int64_t then = by_wall ? e->at : e->at_ms;
+	int64_t today = by_wall ? now : now_ms;
+	int64_t unit = by_wall ? 1000 : 1;
 
 	if (e->key != a->key || then < 0 || then > today || today - then > ASKED_MEMORY_MS / unit)
 		return false;

@@ -16,9 +16,8 @@
 
 struct asked;
 
-/* Maps the file in this folder. boot: a number of this boot of the machine, 0: not known (the wall clock decides then). key: the
- * mark of the API key. NULL where it cannot be mapped; all functions accept that. */
-struct asked *asked_open(int dir_fd, uint64_t boot, uint16_t key);
+/* Maps the file in this folder. key: the mark of the API key. NULL where it cannot be mapped; all functions accept that. */
+struct asked *asked_open(int dir_fd, uint16_t key);
 void asked_close(struct asked *a);
 DEFINE_CLEANUP(struct asked *, asked_close)
 

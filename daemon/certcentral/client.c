@@ -367,10 +367,10 @@ int cc_new(struct loop *l, struct config *c, struct cc **ret, struct err *reterr
 	return 0;
 }
 
-void cc_keep_rates(struct cc *cc, int state_fd, uint64_t boot)
+void cc_keep_rates(struct cc *cc, int state_fd)
 {
 	assert(!cc->asked && cc->n_sent == 0);
-	cc->asked = asked_open(state_fd, boot, mark_of_key(cc->config));
+	cc->asked = asked_open(state_fd, mark_of_key(cc->config));
 	asked_recall(cc->asked, clock_mono_ms(), clock_now(), cc->rates);
 }
 

@@ -20,8 +20,8 @@ int cc_new(struct loop *l, struct config *c, struct cc **ret, struct err *reterr
 /* A new snapshot after a reload: new calls use it, calls under way go on. A stop because of 401/403 is lifted. */
 int cc_reconfigure(struct cc *cc, struct config *c, struct err *reterr) _must_check_;
 /* The rate windows begin with what the last process asked, as state/rates in this folder tells it, and are kept there from now on.
- * boot: a number of this boot of the machine, 0: not known. Before the first request. */
-void cc_keep_rates(struct cc *cc, int state_fd, uint64_t boot);
+ * Before the first request. */
+void cc_keep_rates(struct cc *cc, int state_fd);
 void cc_free(struct cc *cc);
 
 /* A word the CA uses for an order's or certificate's state. Anything unknown is CC_STATUS_UNKNOWN: keep, ask again, never

@@ -15,10 +15,3 @@ int machine_id(char ret[MACHINE_ID_LEN + 1])
 	(void)sd_id128_to_string(id, ret);
 	return 0;
 }
-
-uint64_t machine_boot(void)
-{
-	sd_id128_t id;
-
-	return sd_id128_get_boot(&id) < 0 ? 0 : id.qwords[0];
-}

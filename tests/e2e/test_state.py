@@ -581,10 +581,10 @@ def test_kill_9_blames_nobody(world):
 
 
 def test_damaged_counts(world):
-    """Neither file of the accounts of crashes can keep the daemon from starting, or a domain from its certificate."""
+    """None of these files can keep the daemon from starting, or a domain from its certificate."""
     d = world.simple(GOOD)
     for data in (b"", b"\0" * 9000, b"3 99999999999999999999 x\n", b"9 1 " + GOOD.encode(), os.urandom(20000)):
-        for name in ("blame", "crashes"):
+        for name in ("blame", "crashes", "rates"):
             (d.state_dir / "state").mkdir(parents=True, exist_ok=True)
             os.chmod(d.state_dir / "state", 0o700)
             (d.state_dir / "state" / name).write_bytes(data)
