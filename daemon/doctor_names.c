@@ -174,6 +174,10 @@ static void on_soa(const struct dns_answer *a, void *owner)
 	k->dns_call = NULL;
 	if (a->outcome.fault != FAULT_NONE) {
 		zone_bad(k, a->outcome.message);
+	} else if (p->type == CFG_DNS_RFC2136 && !a->authoritative && !a->nxdomain) {
+		(void)snprintf(text, sizeof(text), "%s does not serve the zone of %.250s", p->server,
+			       k->text);
+		zone_bad(k, text);
 	} else if (a->n_values > 0 && strcasecmp(a->owner, k->text) == 0) {
 		k->i++;
 		zone_next(k);

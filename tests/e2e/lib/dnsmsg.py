@@ -11,7 +11,7 @@ import socket
 import struct
 import time
 
-TYPES = {"A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "TXT": 16, "AAAA": 28}
+TYPES = {"A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "TXT": 16, "AAAA": 28, "CAA": 257}
 NAMES = {number: name for name, number in TYPES.items()}
 RCODES = {0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED", 9: "NOTAUTH", 10: "NOTZONE"}
 IN, NONE, ANY = 1, 254, 255
@@ -93,6 +93,9 @@ def data_bytes(type_name, data):
     if type_name == "TXT":
         text = data.encode()
         return b"".join(bytes([len(text[i : i + 255])]) + text[i : i + 255] for i in range(0, len(text), 255))
+    if type_name == "CAA":
+        flags, tag, value = data.split(" ", 2)
+        return bytes([int(flags), len(tag)]) + tag.encode() + value.encode()
     return name_bytes(data)
 
 
