@@ -139,7 +139,8 @@ DEPS_BUILD := gcc make pkg-config libc6-dev libuv1-dev libcurl4-openssl-dev libj
 	libsystemd-dev libmicrohttpd-dev uthash-dev libidn2-dev libpsl-dev libldns-dev libc-ares-dev ca-certificates openssl
 DEPS_TEST := libcmocka-dev clang llvm libclang-rt-14-dev clang-format python3 python3-pytest python3-pytest-xdist python3-cryptography \
 	nginx-light apache2-bin haproxy curl knot bind9 libfaketime universal-ctags pmccabe codespell mandoc util-linux procps patch systemd \
-	strace xfsprogs e2fsprogs mount systemd-container systemd-sysv dbus libnss-systemd iproute2
+	strace xfsprogs e2fsprogs mount systemd-container systemd-sysv dbus libnss-systemd iproute2 \
+	prometheus python3-prometheus-client
 .PHONY: deps deps-build
 deps-build:
 	@sh contrib/install-deps.sh $(DEPS_BUILD)
@@ -166,6 +167,9 @@ install: all
 	install -m 0644 systemd/dvcertd.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/dvcertd.conf
 	install -m 0644 config/examples/*.yaml $(DESTDIR)$(PREFIX)/share/doc/dvcertd/examples/
 	install -m 0644 README.md LICENSE docs/*.md $(DESTDIR)$(PREFIX)/share/doc/dvcertd/
+	install -d $(DESTDIR)$(PREFIX)/share/doc/dvcertd/prometheus $(DESTDIR)$(PREFIX)/share/doc/dvcertd/grafana
+	install -m 0644 contrib/prometheus/dvcertd.rules.yml $(DESTDIR)$(PREFIX)/share/doc/dvcertd/prometheus/
+	install -m 0644 contrib/grafana/dvcertd.json $(DESTDIR)$(PREFIX)/share/doc/dvcertd/grafana/
 	install -m 0644 contrib/dns/README.md $(DESTDIR)$(PREFIX)/share/doc/dvcertd/README.dns.md
 	set -e; for page in $(MAN_SRC) $(MAN_GEN); do \
 		install -m 0644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/; done

@@ -8,6 +8,7 @@ result=0
 $python tests/lint/layers.py || result=1
 $python -m pytest -q -p no:cacheprovider tests/lint || result=1
 $python tests/lint/style.py || result=1
+$python tests/lint/metrics.py || result=1
 sh tests/lint/headers.sh || result=1
 sh tests/lint/format.sh || result=1
 sh tests/lint/units.sh || result=1
