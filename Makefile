@@ -150,7 +150,7 @@ deps: deps-build
 .PHONY: install
 install: all
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/systemd/system \
-		$(DESTDIR)$(PREFIX)/lib/sysusers.d $(DESTDIR)$(PREFIX)/lib/tmpfiles.d \
+		$(DESTDIR)$(PREFIX)/lib/systemd/catalog $(DESTDIR)$(PREFIX)/lib/sysusers.d $(DESTDIR)$(PREFIX)/lib/tmpfiles.d \
 		$(DESTDIR)$(PREFIX)/share/doc/dvcertd/examples $(DESTDIR)/etc/dvcertd/conf.d \
 		$(DESTDIR)$(PREFIX)/libexec/dvcertd \
 		$(addprefix $(DESTDIR)$(PREFIX)/share/man/man,1 5 8)
@@ -163,6 +163,7 @@ install: all
 	sed 's,/usr/libexec/dvcertd,$(PREFIX)/libexec/dvcertd,' systemd/dvcertd-helper@.service \
 		> $(DESTDIR)$(PREFIX)/lib/systemd/system/dvcertd-helper@.service
 	install -m 0644 systemd/dvcertd-helper.socket $(DESTDIR)$(PREFIX)/lib/systemd/system/
+	install -m 0644 systemd/dvcertd.catalog $(DESTDIR)$(PREFIX)/lib/systemd/catalog/dvcertd.catalog
 	install -m 0644 systemd/dvcertd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/dvcertd.conf
 	install -m 0644 systemd/dvcertd.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/dvcertd.conf
 	install -m 0644 config/examples/*.yaml $(DESTDIR)$(PREFIX)/share/doc/dvcertd/examples/

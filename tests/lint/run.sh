@@ -12,5 +12,6 @@ $python tests/lint/metrics.py || result=1
 sh tests/lint/headers.sh || result=1
 sh tests/lint/format.sh || result=1
 sh tests/lint/units.sh || result=1
+$python tests/lint/catalog.py || result=1
 sh tests/lint/man.sh || result=1
 exit $result
