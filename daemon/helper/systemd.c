@@ -23,15 +23,12 @@
 struct systemd {
 	sd_bus *bus;
 	sd_bus_slot *slot;
-	/* The job that is waited for. Its end can be told before we know its name, so those are kept until then. */
+	/* The job that is waited for. Its end may be told before the answer with its name, but sd_bus_call() keeps all signals for later. */
 	char *job;
-	char *result; /* "done", "failed", ...; NULL: not yet */
-	struct strbuf ended;
+	char *result;  /* "done", "failed", ...; NULL: not yet */
 	int output_fd; /* of a program; -1: none */
 	struct strbuf *output;
 };
-
-#define ENDED_MAX (64u << 10)
 
 void systemd_close(struct systemd *s)
 {
@@ -39,7 +36,6 @@ void systemd_close(struct systemd *s)
 	(void)sd_bus_flush_close_unref(s->bus);
 	free(s->job);
 	free(s->result);
-	strbuf_done(&s->ended);
 	closep(&s->output_fd);
 	free(s);
 }
@@ -56,8 +52,6 @@ static int on_job_removed(sd_bus_message *m, void *arg, sd_bus_error *e)
 		return 0;
 	if (s->job && strcmp(s->job, job) == 0 && !s->result)
 		s->result = xstrdup(result);
-	else if (!s->job)
-		strbuf_addf(&s->ended, "%s %s\n", job, result);
 	return 0;
 }
 
@@ -97,7 +91,6 @@ int systemd_open(struct systemd **ret, struct err *reterr)
 	int first, r;
 
 	s->output_fd = -1;
-	s->ended.cap = ENDED_MAX;
 	first = r = sd_bus_open_system(&s->bus);
 	if (r < 0 && geteuid() == 0)
 		r = open_private(&s->bus);
@@ -123,28 +116,10 @@ int systemd_open(struct systemd **ret, struct err *reterr)
 
 /* --- waiting ----------------------------------------------------------------------------------------- */
 
-/* From now on this job is waited for; it may have ended already. */
-static void expect(struct systemd *s, const char *job)
-{
-	const char *line = strbuf_str(&s->ended);
-	size_t len = strlen(job);
-
-	s->job = xstrdup(job);
-	while (!s->result && *line) {
-		size_t n = strcspn(line, "\n");
-
-		if (n > len && strncmp(line, job, len) == 0 && line[len] == ' ')
-			s->result = xstrndup(line + len + 1, n - len - 1);
-		line += n + 1;
-	}
-	strbuf_clear(&s->ended);
-}
-
 static void forget(struct systemd *s)
 {
 	free(TAKE_PTR(s->job));
 	free(TAKE_PTR(s->result));
-	strbuf_clear(&s->ended);
 }
 
 /* Keeps the last half at least; the rest is only taken out of the pipe. */
@@ -231,7 +206,7 @@ static int run_job(struct systemd *s, sd_bus_message *call, int64_t deadline_ms,
 	if (r >= 0)
 		r = sd_bus_message_read(reply, "o", &job);
 	if (r >= 0) {
-		expect(s, job);
+		s->job = xstrdup(job);
 		r = wait_for_job(s, deadline_ms);
 	}
 	(void)sd_bus_message_unref(reply);
