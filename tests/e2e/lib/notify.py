@@ -4,6 +4,7 @@
 import socket
 import threading
 import time
+import uuid
 
 from . import base
 
@@ -42,9 +43,12 @@ class NotifySocket:
         self.sock.close()
 
     def mark(self):
-        """A place in the stream, for wait(after=...)."""
-        with self.news:
-            return len(self.messages)
+        """A place in the stream, for wait(after=...): behind all that was sent before, whether our thread had read it or not. The READY
+        of a process that has ended must not pass for that of the next one."""
+        token = uuid.uuid4().hex
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as marker:
+            marker.sendto(f"MARK={token}".encode(), self.path)
+        return self.wait("MARK", token)
 
     def wait(self, key, value="1", after=0, timeout=20.0, alive=lambda: True):
         """The index behind the first message from `after` on that has key=value (value None: any)."""
