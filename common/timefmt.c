@@ -149,25 +149,36 @@ int timefmt_parse_rfc3339(const char *s, int64_t *ret)
 	return 0;
 }
 
-int timefmt_parse_http(const char *s, int64_t *ret)
+/* "22 Nov 2026" */
+static bool take_http_date(const char **s, int64_t *ret_days)
 {
 	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
 	unsigned d, y, month = 0;
-	int64_t secs;
+
+	if (!take_number(s, 2, 1, 31, &d) || !take_char(s, " "))
+		return false;
+	while (month < 12 && strncmp(*s, months + 3 * (size_t)month, 3) != 0)
+		month++;
+	if (month == 12)
+		return false;
+	*s += 3;
+	if (!take_char(s, " ") || !take_number(s, 4, 0, 9999, &y) || d > month_days(y, month + 1))
+		return false;
+	*ret_days = days_from_civil(y, month + 1, d);
+	return true;
+}
+
+int timefmt_parse_http(const char *s, int64_t *ret)
+{
+	int64_t days, secs;
 
 	if (!s || strlen(s) != strlen("Sun, 22 Nov 2026 08:00:00 GMT") || s[3] != ',' || s[4] != ' ')
 		return -EINVAL;
 	s += 5;
-	if (!take_number(&s, 2, 1, 31, &d) || !take_char(&s, " "))
-		return -EINVAL;
-	while (month < 12 && strncmp(s, months + 3 * (size_t)month, 3) != 0)
-		month++;
-	s += 3;
-	if (month == 12 || !take_char(&s, " ") || !take_number(&s, 4, 0, 9999, &y) ||
-	    d > month_days(y, month + 1) || !take_char(&s, " ") || !take_time(&s, &secs) ||
+	if (!take_http_date(&s, &days) || !take_char(&s, " ") || !take_time(&s, &secs) ||
 	    strcmp(s, " GMT") != 0)
 		return -EINVAL;
-	*ret = days_from_civil(y, month + 1, d) * DAY_S + secs;
+	*ret = days * DAY_S + secs;
 	return 0;
 }
 

@@ -258,7 +258,8 @@ static void look_at_program(struct doctor_job *j, const char *target, const char
 		doctor_note(&j->note, DOCTOR_BROKEN, "chown root and chmod go-w it",
 			    "%s: %s could be changed by others than root", target, path);
 	else if (r < 0)
-		doctor_note(&j->note, DOCTOR_BROKEN, NULL, "%s: %s: %s", target, path,
+		doctor_note(&j->note, DOCTOR_BROKEN, "install it there, or correct the configuration",
+			    "%s: %s: %s", target, path,
 			    r == -EACCES ? "not an executable file" : strerror(-r));
 }
 

@@ -294,23 +294,14 @@ static void verb_reload(struct control_request *rq, void *arg)
 }
 
 const struct control_verb VERBS[] = {
-	{ "status", verb_status, false },
-	{ "show", verb_show, true },
-	{ "history", verb_history, true },
-	{ "plan", verb_plan, false },
-	{ "doctor", verb_doctor, false },
-	{ "wait", verb_wait, true },
-	{ "renew", verb_renew, false },
-	{ "reissue", verb_reissue, true },
-	{ "revoke", verb_revoke, true },
-	{ "cancel", verb_cancel, true },
-	{ "check-dcv", verb_check_dcv, true },
-	{ "resend-emails", verb_resend_emails, true },
-	{ "duplicate", verb_duplicate, true },
-	{ "deploy", verb_deploy, true },
-	{ "rollback", verb_rollback, true },
-	{ "auth-key", verb_auth_key, false },
-	{ "budget", verb_budget, false },
-	{ "reload", verb_reload, false },
+	{ "status", verb_status, false },      { "show", verb_show, true },
+	{ "history", verb_history, true },     { "plan", verb_plan, false },
+	{ "doctor", verb_doctor, false },      { "wait", verb_wait, true },
+	{ "renew", verb_renew, false },	       { "reissue", verb_reissue, true },
+	{ "revoke", verb_revoke, true },       { "cancel", verb_cancel, true },
+	{ "check-dcv", verb_check_dcv, true }, { "resend-emails", verb_resend_emails, true },
+	{ "duplicate", verb_duplicate, true }, { "deploy", verb_deploy, true },
+	{ "rollback", verb_rollback, true },   { "auth-key", verb_auth_key, false },
+	{ "budget", verb_budget, false },      { "reload", verb_reload, false },
 };
 const size_t N_VERBS = ARRAY_SIZE(VERBS);

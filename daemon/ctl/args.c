@@ -495,6 +495,7 @@ void ctl_args_help(struct strbuf *sb)
 		    "      --json                     the answer as JSON\n"
 		    "      --color WHEN               auto (on a terminal without NO_COLOR), never, always\n"
 		    "      --watch [SECONDS]          `status` again and again (2), until q or Ctrl-C\n"
+		    "      --config FILE              the configuration that `doctor` looks at\n"
 		    "      --timeout DURATION         how long `wait` and `duplicate` wait (60s)\n"
 		    "      --yes                      do what costs money or cannot be undone\n"
 		    "  -h, --help                     this text\n"

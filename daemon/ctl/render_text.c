@@ -80,20 +80,24 @@ static bool is_character(char c)
 /* Those of East Asian scripts take two (Unicode's East Asian Width, the blocks that are in use). */
 static size_t width_at(const char *s)
 {
+	static const struct {
+		unsigned first, last;
+	} WIDE[] = {
+		{ 0x1100, 0x115f }, { 0x2e80, 0xa4cf }, { 0xac00, 0xd7a3 }, { 0xf900, 0xfaff },
+		{ 0xfe30, 0xfe6f }, { 0xff00, 0xff60 }, { 0xffe0, 0xffe6 },
+	};
 	const unsigned char *p = (const unsigned char *)s;
+	unsigned u;
 
-	if (p[0] < 0xe1)
+	if (p[0] < 0xe0) /* one or two bytes: below U+0800 */
 		return 1;
-	if (p[0] < 0xf0) {
-		unsigned u = (p[0] & 15u) << 12 | (p[1] & 63u) << 6 | (p[2] & 63u);
-		bool wide = (u >= 0x1100 && u <= 0x115f) || (u >= 0x2e80 && u <= 0xa4cf) ||
-			    (u >= 0xac00 && u <= 0xd7a3) || (u >= 0xf900 && u <= 0xfaff) ||
-			    (u >= 0xfe30 && u <= 0xfe6f) || (u >= 0xff00 && u <= 0xff60) ||
-			    (u >= 0xffe0 && u <= 0xffe6);
-
-		return wide ? 2 : 1;
-	}
-	return 2;
+	if (p[0] >= 0xf0) /* four: pictures, and rare ideographs */
+		return 2;
+	u = (p[0] & 15u) << 12 | (p[1] & 63u) << 6 | (p[2] & 63u);
+	for (size_t i = 0; i < ARRAY_SIZE(WIDE); i++)
+		if (u >= WIDE[i].first && u <= WIDE[i].last)
+			return 2;
+	return 1;
 }
 
 /* Whole characters only: render_escaped() leaves no others. */
