@@ -4,7 +4,9 @@
 
 #include "daemon/app.h"
 
+/* Looks from now on. */
 void stuck_start(struct app *a);
+/* Ends that; before the loop is drained for the last time. */
 void stuck_stop(struct app *a);
 /* Something happened to d. */
 void stuck_progress(struct domain *d);

@@ -20,5 +20,7 @@ struct tally {
 	size_t n;
 };
 
+/* One more event. */
 void tally_add(struct tally *t, unsigned kind, int code);
+/* Frees and empties; can be called twice. */
 void tally_done(struct tally *t);

@@ -205,7 +205,7 @@ def test_a_thousand_slow_clients(world):
         d.wait(NAME)
         samples = scrape.scrape(where)
         assert scrape.value(samples, "dvcertd_domain_state", name=NAME, state="valid") == 1
-        assert scrape.value(samples, "dvcertd_loop_busy_max_seconds") < 0.5 * base.PATIENCE
+        assert scrape.value(samples, "dvcertd_loop_busy_max_seconds") < 2 * base.PATIENCE
         assert rss_kib(d.proc.pid) - before < 16 * 1024 * base.PATIENCE
     finally:
         for s in clients:
