@@ -161,18 +161,16 @@ class Box:
         self.console.unlink(missing_ok=True)
 
     def _remove_cgroup(self):
-        """Empty by now; the kernel may need a moment to see it."""
-        if not self.cgroup or not self.cgroup.is_dir():
-            return
-        for folder, _, _ in os.walk(self.cgroup, topdown=False):
-            for _ in range(100):
+        """Its processes are dying: the kernel keeps a folder until the last is gone."""
+        deadline = time.monotonic() + 15
+        while self.cgroup and self.cgroup.is_dir() and time.monotonic() < deadline:
+            for folder, _, _ in os.walk(self.cgroup, topdown=False):
                 try:
                     os.rmdir(folder)
-                    break
-                except FileNotFoundError:
-                    break
                 except OSError:
-                    time.sleep(0.02)
+                    pass
+            if self.cgroup.is_dir():
+                time.sleep(0.05)
 
     # --- inside ---
 
