@@ -249,6 +249,7 @@ static void finish(struct doctor *k)
 	json_set_str(o, "name", k->spec ? k->spec->name : NULL);
 	json_set_str(o, "config_file", k->w.app->config_file);
 	json_set_time(o, "config_loaded_at", k->w.app->config_loaded_at);
+	json_set_i64(o, "config_domains", (int64_t)k->w.app->config->n_domains);
 	json_set_i64(o, "api_requests", k->n_requests);
 	json_set(o, "steps", steps);
 	json_set(o, "status", status_all(k->w.app, k->w.rq));

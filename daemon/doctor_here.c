@@ -93,7 +93,8 @@ void doctor_record(struct doctor *k)
 		doctor_say(k, DOCTOR_BROKEN, "make room, or mend the permissions of the state folder",
 			   "it cannot be written: %s", d->flight->save_error);
 	else if (r->error.code) {
-		k->symptom = true;
+		k->symptom =
+			domain_state(d) != STATE_PENDING; /* that waits for a person's mail or approval */
 		doctor_say(k, DOCTOR_WARNING, show, "%s since %s: %s: %s",
 			   r->held ? "failed, held for a person" : "an error",
 			   timefmt_rfc3339(r->error.at, at), r->error.code, message);

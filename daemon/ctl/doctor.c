@@ -45,13 +45,14 @@ static int64_t newer(const char *path, int64_t than)
 	return stat(path, &st) == 0 && st.st_mtime > than ? st.st_mtime : than;
 }
 
-/* When one of the files of a configuration, or which files there are, changed last. */
+/* When one of the files of a configuration changed last. The folder's own time is not looked at: an editor that only shows a file
+ * changes it. */
 static int64_t changed_at(const char *file)
 {
 	const char *slash = strrchr(file, '/');
 	_cleanup_free_ char *dir = xasprintf("%.*sconf.d", slash ? (int)(slash - file + 1) : 0, file);
 	DIR *d = opendir(dir);
-	int64_t at = newer(dir, newer(file, 0));
+	int64_t at = newer(file, 0);
 	for (const struct dirent *e = d ? readdir(d) : NULL; e; e = readdir(d)) {
 		_cleanup_free_ char *path = xasprintf("%s/%s", dir, e->d_name);
 		if (str_has_suffix(e->d_name, ".yaml"))
@@ -81,15 +82,20 @@ static struct json *wrong_config(const char *file, const struct config_report *r
 }
 
 /* Well-formed; is it the one that is in use? */
-static struct json *good_config(const char *file, const struct doctor_front *f)
+static struct json *good_config(const char *file, const struct config *c, const struct doctor_front *f)
 {
-	int64_t disk = changed_at(file), memory = loaded_at(f->answer);
+	int64_t disk = changed_at(file), memory = loaded_at(f->answer), n = 0;
 	_cleanup_free_ char *text = NULL;
 	char at[TIMEFMT_MAX], since[TIMEFMT_MAX];
 	if (memory && disk > memory) {
 		text = xasprintf(
 			"%s changed at %s, after it was loaded (%s): what is in force is not what it says",
 			file, timefmt_rfc3339(disk, at), timefmt_rfc3339(memory, since));
+		return step_json("config", "broken", text, "dvcertctl reload");
+	}
+	/* A file that came or went with an old time. */
+	if (json_get_i64(f->answer, "config_domains", &n) == 1 && n != (int64_t)c->n_domains) {
+		text = xasprintf("%s has %zu domains, in use are %lld", file, c->n_domains, (long long)n);
 		return step_json("config", "broken", text, "dvcertctl reload");
 	}
 	text = xasprintf("%s is valid%s", file, memory ? ", and is the one in use" : "");
@@ -112,7 +118,7 @@ static struct json *look_at_config(const struct doctor_front *f)
 	if (config_load_without_secrets(file, &c, &report) < 0)
 		step = wrong_config(file, &report);
 	else
-		step = good_config(file, f);
+		step = good_config(file, c, f);
 	config_report_done(&report);
 	config_unref(c);
 	return step;

@@ -140,8 +140,13 @@ def test_config_newer_than_loaded(world):
     assert doctor(d, NAME).first is None
     next_second()
     (d.dir / "conf.d").mkdir()
-    (d.dir / "conf.d" / "more.yaml").write_text("domains: []\n")
+    assert doctor(d, NAME).first is None  # an editor that only shows a file does as much
+    more = d.dir / "conf.d" / "more.yaml"
+    more.write_text("domains: []\n")
     assert_first(doctor(d, NAME), "config", "after it was loaded")
+    more.write_text(f"domains:\n  - name: {OTHER}\n    dcv: {{method: http-token, webroot: /tmp}}\n")
+    os.utime(more, (1, 1))  # moved here, or restored
+    assert_first(doctor(d, NAME), "config", "has 2 domains, in use are 1", "dvcertctl reload")
 
 
 def test_config_broken_on_disk(world):
