@@ -85,6 +85,9 @@ void judge_time(void)
 {
 	if (!app || !life_is_on() || !app->is_up || app->stopping)
 		return;
+	/* The daemon's own detector (daemon/stuck.c) is slower than this judge: it has nothing to find, or it is a false alarm. */
+	if (app->stuck_total > 0)
+		bad("the daemon says that a domain is stuck");
 	for (size_t i = 0; i < app->n_domains; i++)
 		if (!app->domains[i]->is_fresh && !app->domains[i]->is_leaving)
 			judge_domain(app->domains[i]);
