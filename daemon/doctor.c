@@ -87,6 +87,8 @@ static void gone(struct waiter *w, _unused_ bool stopping)
 /* --- what a step says --- */
 
 static void note_v(struct doctor_note *n, enum doctor_state s, const char *remedy, const char *fmt,
+		   va_list ap) _printf_(4, 0);
+static void note_v(struct doctor_note *n, enum doctor_state s, const char *remedy, const char *fmt,
 		   va_list ap)
 {
 	n->state = s;

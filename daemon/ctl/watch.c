@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -16,7 +17,7 @@
 #include "daemon/ctl/client.h"
 #include "daemon/ctl/render.h"
 
-#define ANSWER_MS     30000
+#define ANSWER_MS     10000
 #define PICTURE_MAX   (64u << 20)
 #define SIGNATURE_MAX (64u << 10)
 #define MARK_MS	      10000 /* a mark stays for so long: a glance every now and then has to find it */
@@ -105,17 +106,23 @@ struct watch {
 	struct json *last;
 	struct words marked;
 	int64_t marked_ms;
-	bool seen; /* a first answer came */
+	bool seen;     /* a first answer came */
+	sigset_t mask; /* while we wait */
 };
 
-/* Without SA_RESTART: poll() has to notice. */
-static void catch_signals(void)
+/* They come in while we wait, and only then: one that came just before would be slept over. */
+static void catch_signals(sigset_t *ret_mask)
 {
 	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH };
 	struct sigaction sa = { .sa_handler = on_signal };
+	sigset_t all;
 	(void)sigemptyset(&sa.sa_mask);
-	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+	(void)sigemptyset(&all);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
 		(void)sigaction(signals[i], &sa, NULL);
+		(void)sigaddset(&all, signals[i]);
+	}
+	(void)sigprocmask(SIG_BLOCK, &all, ret_mask);
 }
 
 static void write_all(const char *s, size_t len)
@@ -301,10 +308,11 @@ static void wait_a_while(const struct watch *w)
 	while (!ended && !resized) {
 		struct pollfd p = { .fd = w->has_keys ? STDIN_FILENO : -1, .events = POLLIN };
 		int64_t left = until - clock_mono_ms();
+		const struct timespec ts = { .tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000 };
 		char key = 0;
 		if (left <= 0)
 			return;
-		if (poll(&p, 1, (int)left) <= 0)
+		if (ppoll(&p, 1, &ts, &w->mask) <= 0)
 			continue;
 		if (read(STDIN_FILENO, &key, 1) <= 0 || key == 'q' || key == 'Q')
 			ended = 1;
@@ -340,7 +348,7 @@ int watch_run(const struct watch_options *o)
 	struct watch w = { .o = o, .fd = -1, .terminal = isatty(STDOUT_FILENO) && !o->json };
 	int code = 0;
 	ended = 0;
-	catch_signals();
+	catch_signals(&w.mask);
 	if (w.terminal)
 		screen_begin(&w);
 	while (!ended) {
