@@ -293,6 +293,8 @@ void runner_set_due(struct domain *d);
 void upkeep_budget_is_spent(struct domain *d, int64_t until);
 /* The post of that time was surely not taken. */
 void upkeep_budget_refund(struct app *a, int64_t at);
+/* A place in the day's orders may be free again: those who wait for tomorrow are looked at now. */
+void upkeep_place_is_free(struct app *a);
 bool upkeep_waits_for_budget(const struct domain *d);
 /* Pauses that a clock far ahead has begun end now. */
 void upkeep_end_far_pauses(struct domain *d);

@@ -24,16 +24,27 @@ bool operation_is_local(const struct operation *o)
 	return o && o->work;
 }
 
+/* A domain on its way out hears only what has to be on disk: an order that was placed, a generation that is live. The end of
+ * anything else would lead on, to a paid post at worst, for a domain that nobody wants any more. */
+static bool is_heard(const struct domain *d, enum job_op op)
+{
+	return !d->is_leaving || op == OP_SUBMIT || op == OP_INSTALL;
+}
+
 /* The operation is over: the event goes to the core. The operation is gone before, so that the event can
  * start the next one. */
 void operation_finish(struct operation *o, struct job_event *ev)
 {
 	struct domain *d = o->domain;
+	struct job_update nothing = { 0 };
 
 	ev->op = o->op;
 	d->flight->operation = NULL;
 	free(o);
-	runner_event(d, ev);
+	if (is_heard(d, ev->op))
+		runner_event(d, ev);
+	else
+		runner_update(d, &nothing);
 }
 
 void operation_fault(struct operation *o, const struct outcome *outcome)

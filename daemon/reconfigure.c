@@ -298,8 +298,12 @@ static void go_on(struct domain *d)
 
 	d->spec_changed = false;
 	if (d->is_leaving || d->is_fresh) {
+		bool is_fresh = d->is_fresh;
+
 		d->is_fresh = false;
 		runner_admit(d);
+		if (is_fresh) /* one that has to wait until tomorrow says so now */
+			runner_look(d);
 		return;
 	}
 	if (may_release(d, spec_changed) || (d->rec->job && upkeep_waits_for_budget(d)))

@@ -202,6 +202,7 @@ void runner_flush(struct app *a)
 void runner_recount(struct domain *d, enum domain_state state, bool pending, bool running, bool reserving)
 {
 	bool installed = d->rec->cert.generation != 0;
+	bool claim_ends = d->is_reserving && !reserving;
 	struct app *a = d->app;
 
 	if (d->counted)
@@ -217,6 +218,8 @@ void runner_recount(struct domain *d, enum domain_state state, bool pending, boo
 	d->is_installed = installed;
 	d->is_running = running;
 	d->is_reserving = reserving;
+	if (claim_ends && !a->stopping)
+		upkeep_place_is_free(a);
 }
 
 static void arm_in(struct app *a, int64_t ms);

@@ -32,11 +32,15 @@ bool upkeep_waits_for_budget(const struct domain *d)
 	return d->rec->error.code && strcmp(d->rec->error.code, "max_orders_per_day") == 0;
 }
 
-/* A place in the day's orders is free again: those who wait for tomorrow are looked at now. */
 void upkeep_budget_refund(struct app *a, int64_t at)
 {
 	budget_refund(a->budget, at);
 	a->budget_told_until = 0;
+	upkeep_place_is_free(a);
+}
+
+void upkeep_place_is_free(struct app *a)
+{
 	for (size_t i = 0; i < a->n_domains; i++) {
 		struct domain *d = a->domains[i];
 
