@@ -223,7 +223,7 @@ static void test_wrong_values(void **state)
 		  AT "28: dns_providers.p.command: must be a list; write [/x]\n" },
 		{ P("type: exec, command: []"),
 		  AT "28: dns_providers.p.command: must hold at least the program, as "
-		     "in [/usr/libexec/dvcertd/acme-dnsapi, dns_cf]\n" },
+		     "in [/usr/local/bin/program, argument]\n" },
 		{ P("type: exec, command: [acme-dnsapi, /x]"),
 		  AT "29: dns_providers.p.command[0]: \"acme-dnsapi\" must be an absolute path (begin with "
 		     "\"/\")\n" },
