@@ -212,7 +212,7 @@ check-clang:
 check-unit: $(UNIT_BIN)
 	$(Q)set -e; for t in $(UNIT_BIN); do $$t; done
 check-model: $(MODEL_BIN)
-	$(Q)set -e; for t in $(MODEL_BIN); do $$t; done
+	$(Q)printf '%s\n' $(MODEL_BIN) | xargs -n 1 -P "$$(nproc)" sh -c '"$$0"'
 	$(Q)sh tests/model/run_defects.sh
 # A fixed number of seeds, whatever the machine; first what once showed a mistake, last the mistakes that are planted (100 s on two idle
 # cores). With SAN=1 fewer seeds and no defects; what a killed life leaks is not looked at.
