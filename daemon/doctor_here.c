@@ -143,7 +143,7 @@ static void webroot_run(struct doctor_job *j)
 		doctor_note(
 			&j->note, DOCTOR_BROKEN,
 			"install -d -o dvcertd the folder .well-known/pki-validation there; under systemd "
-			"also ReadWritePaths= (systemctl edit dvcertd)",
+			"also BindPaths= (systemctl edit dvcertd)",
 			"%s: this user may not write %s: %s", webroot,
 			r == 1 ? "to .well-known/pki-validation" : "the folders that are missing",
 			strerror(errno));

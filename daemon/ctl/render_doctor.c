@@ -67,7 +67,10 @@ static void add_end(struct strbuf *sb, const struct json *answer, const struct r
 	for (size_t i = 0; i < json_arr_len(steps); i++)
 		warnings += strcmp(render_text_of(json_arr_at(steps, i), "state", ""), "warning") == 0;
 	if (!first) {
-		strbuf_adds(sb, "Nothing is broken");
+		/* Without a name only what all domains share was looked at: what each of them is like follows. */
+		strbuf_adds(sb, render_text_of(answer, "name", NULL)
+					? "Nothing is broken"
+					: "Nothing that all domains share is broken");
 		if (warnings > 0)
 			strbuf_addf(sb, ", %zu warning%s", warnings, warnings == 1 ? "" : "s");
 	} else {

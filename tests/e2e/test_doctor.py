@@ -343,7 +343,7 @@ def test_webroot_not_writable(world):
     d = ready(world, entry(world), uid=NOBODY)
     shutil.rmtree(root / ".well-known", ignore_errors=True)
     os.chown(root, 0, 0)
-    assert_first(doctor(d, NAME), "webroot", "may not write", "ReadWritePaths")
+    assert_first(doctor(d, NAME), "webroot", "may not write", "BindPaths")
 
 
 # --- what is installed, and where ---

@@ -344,7 +344,7 @@ static void test_doctor_of_the_well(void **state)
 	(void)state;
 	renders(render_doctor, general, 80,
 		"  api       ok       fine\n"
-		"Nothing is broken (1 request to CertCentral)\n"
+		"Nothing that all domains share is broken (1 request to CertCentral)\n"
 		"\n"
 		"NAME  STATE  NEXT  EXPIRES\n"
 		"a.jp  valid  -     -\n"
@@ -353,7 +353,8 @@ static void test_doctor_of_the_well(void **state)
 		"a.jp\n"
 		"  api       warning  odd\n"
 		"Nothing is broken, 1 warning (0 requests to CertCentral)\n");
-	renders(render_doctor, "{}", 80, "Nothing is broken (0 requests to CertCentral)\n");
+	renders(render_doctor, "{}", 80,
+		"Nothing that all domains share is broken (0 requests to CertCentral)\n");
 }
 
 static void test_doctor_in_colour(void **state)
