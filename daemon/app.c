@@ -188,6 +188,17 @@ static int open_control(struct app *a, struct err *reterr)
 			   &a->control, reterr);
 }
 
+/* Its default is to end the process, and whoever edits the configuration while we start means something else: it waits until there is
+ * somebody who reads it again. */
+static void hold_hangup(int how)
+{
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGHUP);
+	(void)pthread_sigmask(how, &set, NULL);
+}
+
 static int watch_signals(struct app *a, struct err *reterr)
 {
 	static const int SIGNALS[] = { SIGHUP, SIGTERM, SIGINT };
@@ -195,6 +206,8 @@ static int watch_signals(struct app *a, struct err *reterr)
 
 	for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(SIGNALS); i++)
 		rc = loop_on_signal(a->loop, SIGNALS[i], on_signal, a, reterr);
+	if (rc == 0)
+		hold_hangup(SIG_UNBLOCK);
 	return rc;
 }
 
@@ -428,6 +441,7 @@ int app_run(const char *config_file)
 	struct app a = { .config_file = config_file };
 	struct config_report report = { 0 };
 
+	hold_hangup(SIG_BLOCK);
 	TAILQ_INIT(&a.leaving);
 	/* No core file and no ptrace by others of our user: private keys pass through this memory. */
 	(void)prctl(PR_SET_DUMPABLE, 0);

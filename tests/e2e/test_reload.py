@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """SIGHUP and `dvcertctl reload`: all or nothing, and never a reason to spend money again."""
 
+import pathlib
+import re
 import shutil
+import signal
 import time
 
 from lib import base, yamlout
@@ -222,3 +225,25 @@ def test_a_higher_daily_limit_is_in_force_at_once(world):
     d.reload()
     d.wait(*names, timeout=60)
     assert len(world.sandbox.orders()) == 3
+
+
+def test_hangup_in_the_middle_of_the_start(world):
+    """Somebody edits and signals while the daemon still reads: it starts, and reads again."""
+    d = world.simple(NAME)
+    more = d.dir / "conf.d"
+    more.mkdir()
+    entries = [{"name": f"n{i}.example.jp", "dcv": {"method": "http-token", "webroot": "/nowhere"}} for i in range(3000)]
+    (more / "many.yaml").write_text(yamlout.dump({"domains": entries}))
+    d.config["certcentral"]["max_orders_per_day"] = 1
+    d.write_config()
+    mark = d.notify.mark()
+    d.spawn()
+
+    def hangup_bits(key):
+        status = pathlib.Path(f"/proc/{d.proc.pid}/status").read_text()
+        return int(re.search(rf"^{key}:\s+(\w+)$", status, re.M)[1], 16) & 1
+
+    base.until(lambda: hangup_bits("SigBlk") or hangup_bits("SigCgt"), every=0.001, why="the daemon has begun")
+    d.proc.send_signal(signal.SIGHUP)
+    d.notify.wait("RELOADING", after=mark, timeout=30, alive=d.alive)
+    d.stop()
