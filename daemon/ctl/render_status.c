@@ -346,13 +346,17 @@ static void rows_free(struct row *rows, size_t n)
 	free(rows);
 }
 
-/* Is there anything to stand below PROBLEM in a line of its domain? */
+/* Is there anything to stand below PROBLEM in a line of its domain? For a program that reads the table, the column is always there. */
 static bool has_notes_beside(const struct table *t, const struct row *rows, size_t n)
 {
 	size_t used = cells_width(t);
+
+	if (t->o->columns == 0)
+		return true;
 	for (size_t i = 0; i < n; i++) {
 		size_t w = render_width(rows[i].note[0]) + render_width(rows[i].note[1]) + 2;
-		if (w > 2 && (t->o->columns == 0 || used + MAX(w, strlen("PROBLEM")) <= t->o->columns))
+
+		if (w > 2 && used + MAX(w, strlen("PROBLEM")) <= t->o->columns)
 			return true;
 	}
 	return false;
