@@ -30,6 +30,15 @@ def key_and_certificate(begin, end):
     return private, builder.sign(key, hashes.SHA256()).public_bytes(pem)
 
 
+def sealed(text):
+    """With the checksum that every state file ends with (daemon/store/seal.h)."""
+    body = text.removesuffix("\n}")
+    check = 0xCBF29CE484222325
+    for byte in body.encode():
+        check = (check ^ byte) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
+    return f'{body},\n  "check": "{check:016x}"\n}}\n'
+
+
 def record(name, names, i, begin, end, deploy):
     history = [
         {"at": rfc3339(begin), "event": event, "message": f"{event} of {name}, as a sentence of usual length"}
@@ -52,7 +61,7 @@ def record(name, names, i, begin, end, deploy):
              "next_at": None, "code": None, "message": None}
         ]  # fmt: skip
     out["history"] = history
-    return json.dumps(out, indent=2) + "\n"
+    return sealed(json.dumps(out, indent=2))
 
 
 def write_generation(state_dir, shared, name):
