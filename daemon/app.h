@@ -153,8 +153,9 @@ struct shared_trust {
 struct poller {
 	struct timer *timer;
 	struct cc_call *call;
-	int64_t since; /* the last moment that a good poll covered; 0: none */
-	int64_t asked_at;
+	int64_t since;	       /* the last moment that a good poll covered; 0: none */
+	int64_t since_mono_ms; /* the same on the monotonic clock */
+	int64_t asked_at, asked_mono_ms;
 	int64_t good_at; /* the last answer; 0: none since the start */
 	int64_t due_ms;	 /* monotonic */
 	unsigned failures;

@@ -14,6 +14,7 @@
 
 #define WINDOW_MAX_MIN 10079
 #define OVERLAP_S      300
+#define BACK_S	       ((int64_t)(WINDOW_MAX_MIN - 1) * 60 - OVERLAP_S)
 /* The calm pace, in tempos: an hour. */
 #define CALM 60
 
@@ -132,17 +133,27 @@ static void polled(const struct cc_reply *r, void *owner)
 	} else {
 		p->failures = 0;
 		p->since = p->asked_at;
+		p->since_mono_ms = p->asked_mono_ms;
 		p->good_at = clock_now();
 		spread(a, r);
 	}
 	plan_next(a);
 }
 
+/* How long what the last good poll covered is ago, in seconds. The longer one of both clocks: the wall clock may have been set back,
+ * and then the window would leave out what happened meanwhile; the monotonic one stands still while the machine sleeps. */
+static int64_t gap_s(const struct poller *p)
+{
+	int64_t wall = clock_now() - p->since, mono = (clock_mono_ms() - p->since_mono_ms) / 1000;
+
+	return MAX(wall, mono);
+}
+
 static void poll_now(void *arg)
 {
 	struct app *a = arg;
 	struct poller *p = &a->poller;
-	int64_t now = clock_now(), minutes;
+	int64_t gap = gap_s(p), minutes;
 
 	if (p->call || a->stopping)
 		return;
@@ -150,20 +161,18 @@ static void poll_now(void *arg)
 		poller_stop(a);
 		return;
 	}
-	/* A clock that went back makes the window start now; a gap that is too long is not covered by one. */
-	if (p->since > now)
-		p->since = now;
 	/* The last order that was pending is done: from here on it is calm. */
-	if (a->n_pending == 0 && (now - p->since) * 1000 < pace(a)) {
-		plan_in(a, pace(a) - (now - p->since) * 1000);
+	if (a->n_pending == 0 && gap * 1000 < pace(a)) {
+		plan_in(a, pace(a) - gap * 1000);
 		return;
 	}
-	minutes = (now - p->since + OVERLAP_S + 59) / 60;
+	minutes = (gap + OVERLAP_S + 59) / 60;
 	if (minutes > WINDOW_MAX_MIN) {
 		ask_every_order(a);
 		minutes = WINDOW_MAX_MIN;
 	}
-	p->asked_at = now;
+	p->asked_at = clock_now();
+	p->asked_mono_ms = clock_mono_ms();
 	cc_status_changes(a->cc, minutes, polled, a, &p->call);
 }
 
@@ -184,7 +193,8 @@ void poller_sync(struct app *a)
 		p->timer = timer_new(a->loop, poll_now, a);
 	/* What others did while we were not there is of interest, as far back as the API tells. At a start the domains come one by one,
 	 * so the first of them does not say whether anything is installed. */
-	p->since = clock_now() - ((WINDOW_MAX_MIN - 1) * 60 - OVERLAP_S);
+	p->since = clock_now() - BACK_S;
+	p->since_mono_ms = clock_mono_ms() - BACK_S * 1000;
 	p->failures = 0;
 	plan_next(a);
 }
