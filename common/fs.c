@@ -127,8 +127,10 @@ int fs_read_at(int dirfd, const char *path, size_t cap, char **ret, size_t *ret_
 	return 0;
 }
 
-static int write_all(int fd, const char *data, size_t len)
+int fs_write_all(int fd, const void *buf, size_t len)
 {
+	const char *data = buf;
+
 	while (len > 0) {
 		ssize_t n = write(fd, data, len);
 
@@ -151,7 +153,7 @@ static int fill_file(int fd, const void *data, size_t len, mode_t mode, const ch
 
 	if (fchmod(fd, mode & 07777) < 0)
 		return err_set_errno(reterr, -errno, "chmod %s", name);
-	r = write_all(fd, data, len);
+	r = fs_write_all(fd, data, len);
 	if (r < 0)
 		return err_set_errno(reterr, r, "write %s", name);
 	r = sync_fd(fd);

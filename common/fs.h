@@ -53,6 +53,9 @@ int fs_mkdir(int dirfd, const char *name, mode_t mode, struct err *reterr) _must
 /* fsync of a directory. */
 int fs_sync_dir(int dirfd, struct err *reterr) _must_check_;
 
+/* All of it, however many pieces the system takes; 0 or -errno (-EIO when it takes nothing more). */
+int fs_write_all(int fd, const void *buf, size_t len) _must_check_;
+
 /* Renames durably within one directory (rename, fsync of the directory). */
 int fs_rename_dir(int dirfd, const char *from, const char *to, struct err *reterr) _must_check_;
 

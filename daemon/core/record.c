@@ -112,11 +112,6 @@ static void previous_free(struct record_cert *c)
 	free(c);
 }
 
-static char *copy_of(const char *s)
-{
-	return s ? xstrdup(s) : NULL;
-}
-
 void record_keep_previous(struct record *r)
 {
 	struct record_cert *c = NULL;
@@ -125,11 +120,11 @@ void record_keep_previous(struct record *r)
 		return;
 	c = xmalloc(sizeof(*c));
 	*c = r->cert;
-	c->serial = copy_of(c->serial);
-	c->names = copy_of(c->names);
-	c->key = copy_of(c->key);
-	c->method = copy_of(c->method);
-	c->revoked_for = copy_of(c->revoked_for);
+	c->serial = xstrdup_opt(c->serial);
+	c->names = xstrdup_opt(c->names);
+	c->key = xstrdup_opt(c->key);
+	c->method = xstrdup_opt(c->method);
+	c->revoked_for = xstrdup_opt(c->revoked_for);
 	previous_free(r->previous);
 	r->previous = c;
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/fs.h"
 #include "common/mem.h"
 #include "common/timefmt.h"
 #include "daemon/ctl/client.h"
@@ -125,19 +126,10 @@ static void catch_signals(sigset_t *ret_mask)
 	(void)sigprocmask(SIG_BLOCK, &all, ret_mask);
 }
 
-static void write_all(const char *s, size_t len)
+static void put(const char *s, size_t len)
 {
-	while (len > 0) {
-		ssize_t n = write(STDOUT_FILENO, s, len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			ended = 1; /* nobody looks any more */
-			return;
-		}
-		s += n;
-		len -= (size_t)n;
-	}
+	if (fs_write_all(STDOUT_FILENO, s, len) < 0)
+		ended = 1; /* nobody looks any more */
 }
 
 static void screen_begin(struct watch *w)
@@ -152,12 +144,12 @@ static void screen_begin(struct watch *w)
 		raw.c_cc[VTIME] = 0;
 		(void)tcsetattr(STDIN_FILENO, TCSANOW, &raw);
 	}
-	write_all(SCREEN_BEGIN, strlen(SCREEN_BEGIN));
+	put(SCREEN_BEGIN, strlen(SCREEN_BEGIN));
 }
 
 static void screen_end(const struct watch *w)
 {
-	write_all(SCREEN_END, strlen(SCREEN_END));
+	put(SCREEN_END, strlen(SCREEN_END));
 	if (w->has_keys)
 		(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &w->before);
 }
@@ -191,7 +183,7 @@ static void draw(const char *text)
 		text += n + (text[n] == '\n');
 	}
 	strbuf_adds(&sb, REST_CLEAR);
-	write_all(strbuf_str(&sb), sb.len);
+	put(strbuf_str(&sb), sb.len);
 }
 
 static void add_title(const struct watch *w, const struct render_options *o, struct strbuf *sb)
@@ -219,7 +211,7 @@ static void append_changes(const struct watch *w, const struct json *now, const 
 		if (was && strcmp(text_at(was, "state"), text_at(d, "state")) != 0)
 			strbuf_addf(&sb, "(was %s) ", text_at(was, "state"));
 		render_status_line(d, clock_now(), &sb);
-		write_all(strbuf_str(&sb), sb.len);
+		put(strbuf_str(&sb), sb.len);
 	}
 }
 
@@ -243,11 +235,11 @@ static void show(struct watch *w, struct json *now)
 	} else if (w->o->json) {
 		json_write(now, 0, &sb);
 		strbuf_addc(&sb, '\n');
-		write_all(strbuf_str(&sb), sb.len);
+		put(strbuf_str(&sb), sb.len);
 	} else if (!w->last) {
 		o = look_of(w);
 		render_status(now, &o, &sb);
-		write_all(strbuf_str(&sb), sb.len);
+		put(strbuf_str(&sb), sb.len);
 	} else {
 		append_changes(w, now, &changed);
 	}

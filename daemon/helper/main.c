@@ -16,6 +16,7 @@
 #include <sysexits.h>
 
 #include "common/clock.h"
+#include "common/fs.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "config/load.h"
@@ -206,19 +207,9 @@ static void tell(const struct session *s, enum answer a, const struct err *messa
 static int answer(enum answer a, const struct err *message)
 {
 	_cleanup_(strbuf_done) struct strbuf sb = STRBUF_INIT(REQUEST_MAX);
-	size_t at = 0;
 
 	answer_write(a, message->text, &sb);
-	while (at < sb.len) {
-		ssize_t n = write(STDOUT_FILENO, sb.data + at, sb.len - at);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return EX_IOERR;
-		at += (size_t)n;
-	}
-	return 0;
+	return fs_write_all(STDOUT_FILENO, sb.data, sb.len) < 0 ? EX_IOERR : 0;
 }
 
 static int run(const struct options *o)
