@@ -8,6 +8,7 @@
 #include "common/mem.h"
 #include "common/str.h"
 #include "config/file.h"
+#include "daemon/helper/request.h"
 #include "daemon/helper/trust.h"
 
 #include <errno.h>
@@ -17,8 +18,7 @@
 
 #define TMP_RANDOM   8
 #define TMP_NAME_MAX (sizeof(FS_TMP_PREFIX) + 2 * TMP_RANDOM)
-#define TMP_AGE_MAX  600 /* seconds; a write takes milliseconds */
-#define NEEDS	     "this needs systemctl enable --now dvcertd-helper.socket"
+#define TMP_AGE_MAX  600  /* seconds; a write takes milliseconds */
 #define SWEEP_MAX    1000 /* entries that are looked at */
 
 static int explain(struct err *reterr, int r, const char *what, const char *path)
@@ -28,7 +28,8 @@ static int explain(struct err *reterr, int r, const char *what, const char *path
 	switch (-r) {
 	case EROFS:
 		if (!root) /* of the daemon's own sandbox, most of all */
-			return err_set(reterr, r, "cannot %s %s: %s; " NEEDS, what, path, strerror(-r));
+			return err_set(reterr, r, "cannot %s %s: %s; " HELPER_NEEDED, what, path,
+				       strerror(-r));
 		return err_set(
 			reterr, r,
 			"cannot %s %s: read-only file system; if it is not, allow its folder: systemctl edit "
@@ -37,8 +38,7 @@ static int explain(struct err *reterr, int r, const char *what, const char *path
 	case EACCES:
 	case EPERM:
 		return err_set(reterr, r, "cannot %s %s: %s%s", what, path, strerror(-r),
-			       geteuid() == 0 ? ""
-					      : "; this needs systemctl enable --now dvcertd-helper.socket");
+			       root ? "" : "; " HELPER_NEEDED);
 	case ENOENT:
 		return err_set(
 			reterr, r,
@@ -89,28 +89,13 @@ static int look(int dir, const char *name, const struct copy *c, struct err *ret
 
 /* --- writing ---------------------------------------------------------------------------------------- */
 
-static int write_all(int fd, const char *data, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, data, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		data += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 static int fill(int fd, const struct copy *c, struct err *reterr)
 {
 	struct stat st;
 	int r;
 
 	/* Content goes in while nobody else can read it; giving it away is the last step. */
-	r = write_all(fd, c->text, strlen(c->text));
+	r = fs_write_all(fd, c->text, strlen(c->text));
 	if (r < 0)
 		return explain(reterr, r, "write", c->path);
 	if (fstat(fd, &st) < 0)

@@ -89,7 +89,7 @@ static int explain_key(struct err *reterr, int r, const char *what)
 	bool may = geteuid() == 0;
 
 	return err_set(reterr, r, "cannot change the %s of the live key: %s%s", what, strerror(-r),
-		       may ? "" : "; this needs systemctl enable --now dvcertd-helper.socket");
+		       may ? "" : "; " HELPER_NEEDED);
 }
 
 /* (uid_t)-1 and (gid_t)-1: leave alone. */

@@ -27,6 +27,9 @@ struct request {
 int request_parse(const char *line, size_t len, struct request *ret, struct err *reterr) _must_check_;
 void request_done(struct request *r);
 
+/* The remedy, in a message, where the rights of whoever runs the helper are not enough. */
+#define HELPER_NEEDED "this needs systemctl enable --now dvcertd-helper.socket"
+
 enum answer { ANSWER_OK, ANSWER_FILES, ANSWER_RELOAD, ANSWER_TEST, ANSWER_REFUSED };
 
 /* Adds the line with its newline; message (escaped, cut at ANSWER_MESSAGE_MAX) is for all but ANSWER_OK. */

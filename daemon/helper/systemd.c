@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "common/mem.h"
 #include "common/str.h"
+#include "daemon/helper/request.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -96,9 +97,7 @@ int systemd_open(struct systemd **ret, struct err *reterr)
 		r = open_private(&s->bus);
 	if (r < 0 && geteuid() != 0)
 		return err_set(reterr, first,
-			       "this user cannot reach systemd by the system bus (%s); this needs systemctl "
-			       "enable --now "
-			       "dvcertd-helper.socket",
+			       "this user cannot reach systemd by the system bus (%s); " HELPER_NEEDED,
 			       strerror(-first));
 	if (r < 0)
 		return err_set(reterr, first,
@@ -227,10 +226,7 @@ static int explain_call(struct err *reterr, int r, const char *unit, const sd_bu
 			       "there is no unit %s here: install its service, or correct reload.unit", unit);
 	if (sd_bus_error_has_name(e, SD_BUS_ERROR_ACCESS_DENIED) ||
 	    sd_bus_error_has_name(e, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED))
-		return err_set(reterr, r,
-			       "systemd does not let this user reload %s; this needs systemctl enable --now "
-			       "dvcertd-helper.socket",
-			       unit);
+		return err_set(reterr, r, "systemd does not let this user reload %s; " HELPER_NEEDED, unit);
 	return err_set(reterr, r, "systemd does not reload %s: %s", unit,
 		       e->message ? e->message : strerror(-r));
 }
@@ -322,11 +318,8 @@ static int explain_run(struct err *reterr, int r, const char *program, const sd_
 {
 	if (sd_bus_error_has_name(e, SD_BUS_ERROR_ACCESS_DENIED) ||
 	    sd_bus_error_has_name(e, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED))
-		return err_set(
-			reterr, -EACCES,
-			"systemd does not let this user run the test %s; this needs systemctl enable --now "
-			"dvcertd-helper.socket",
-			program);
+		return err_set(reterr, -EACCES,
+			       "systemd does not let this user run the test %s; " HELPER_NEEDED, program);
 	return err_set(reterr, r, "systemd does not run the test %s: %s", program,
 		       e->message ? e->message : strerror(-r));
 }

@@ -7,14 +7,19 @@ import pathlib
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
-import time
 
 import box
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+
+from lib import base  # noqa: E402
+
+ROOT = base.ROOT
 BUILD = pathlib.Path(os.environ.get("DVCERT_BUILD", "build/rel"))
-PATIENCE = float(os.environ.get("DVCERT_PATIENCE", "1"))
+PATIENCE = base.PATIENCE
+Late = base.TimedOut
 UNIT = "dvcertd.service"
 NAME = "www.example.jp"
 CA_URL = "https://127.0.0.1:9443"
@@ -59,20 +64,9 @@ DOMAIN = """\
 """
 
 
-class Late(AssertionError):
-    pass
-
-
-def until(what, timeout=20.0, every=0.05, why="condition"):
-    """Calls what() until it is true and returns that value."""
-    deadline = time.monotonic() + timeout * PATIENCE
-    while True:
-        value = what()
-        if value:
-            return value
-        if time.monotonic() >= deadline:
-            raise Late(f"{why}: not within {timeout * PATIENCE:g} s (last: {value!r})")
-        time.sleep(every)
+def until(what, timeout=20.0, **more):
+    """A box is slower than a loopback."""
+    return base.until(what, timeout, **more)
 
 
 def stage():
