@@ -148,18 +148,22 @@ static int issue_by_hand(struct sandbox *sb, struct order *o, struct reply *rp)
 /* What an administrator does at the console. 0, or -1 with the error in *rp. */
 static int act(struct sandbox *sb, struct order *o, const char *action, struct reply *rp)
 {
-	bool revoke = !strcmp(action, "revoke");
+	bool only = !strcmp(action, "revoke-certificates"), revoke = only || !strcmp(action, "revoke");
 	if (!strcmp(action, "issue"))
 		return issue_by_hand(sb, o, rp);
 	if (!strcmp(action, "approve") || !strcmp(action, "reject"))
 		return settle(sb, o, !strcmp(action, "approve"), rp);
 	if (!revoke && strcmp(action, "reissue-by-console") != 0)
-		return bad_action(rp, "Must be issue, approve, reject, revoke or reissue-by-console.");
+		return bad_action(rp, "Must be issue, approve, reject, revoke, revoke-certificates "
+				      "or reissue-by-console.");
 	if (!o->active->issued_at || o->next)
 		return bad_action(rp, "The order has no certificate, or a reissue is pending.");
 	if (!revoke && certificates_plan_over(sb, o))
 		return bad_action(rp, "The plan is over.");
-	if (revoke)
+	/* A proof that was no good: Baseline Requirements, 4.9.1.1. */
+	if (only)
+		(void)certificates_revoke_only(sb, o, NULL, "superseded");
+	else if (revoke)
 		certificates_revoke(sb, o, NULL, NULL);
 	else
 		certificates_reissue_by_console(sb, o);

@@ -181,7 +181,7 @@ bool certificates_revoked(const struct sandbox *sb, const struct certificate *c)
 	return c->revoked_at && sbx_now(sb) >= c->revoked_at;
 }
 
-void certificates_revoke(struct sandbox *sb, struct order *o, struct certificate *c, const char *reason)
+bool certificates_revoke_only(struct sandbox *sb, struct order *o, struct certificate *c, const char *reason)
 {
 	bool good_left = false;
 	for (size_t i = 0; i < o->n_certificates; i++) {
@@ -194,7 +194,12 @@ void certificates_revoke(struct sandbox *sb, struct order *o, struct certificate
 		}
 		good_left = good_left || !certificates_revoked(sb, one);
 	}
-	if (!good_left)
+	return good_left;
+}
+
+void certificates_revoke(struct sandbox *sb, struct order *o, struct certificate *c, const char *reason)
+{
+	if (!certificates_revoke_only(sb, o, c, reason))
 		orders_set_status(sb, o, "revoked");
 }
 

@@ -22,6 +22,8 @@ struct certificate *certificates_get(struct sandbox *sb, const char *id, struct 
 /* The same, also by serial number; only what is issued. */
 struct certificate *certificates_get_issued(struct sandbox *sb, const char *id_or_serial, struct reply *rp);
 bool certificates_revoked(const struct sandbox *sb, const struct certificate *c);
+/* Revokes one certificate, or with c NULL all of the order, and leaves the order what it is. Is one left that is good? */
+bool certificates_revoke_only(struct sandbox *sb, struct order *o, struct certificate *c, const char *reason);
 /* Revokes one certificate, or with c NULL all of the order and the order itself. The order is revoked
  * also when its last good certificate is. reason: CertCentral's word, a literal; NULL = none. */
 void certificates_revoke(struct sandbox *sb, struct order *o, struct certificate *c, const char *reason);
