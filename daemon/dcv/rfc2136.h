@@ -34,8 +34,10 @@ struct rfc2136_call;
  * fault NONE: a signed NOERROR. REFUSED: any other answer but SERVFAIL, with code "BADKEY", "BADSIG", "BADTIME" (the message tells
  * the difference of the clocks), "REFUSED", "NOTAUTH", "NOTZONE", ...; "no-zone" when the server has no zone for the name;
  * "name" when no message can be made of the input. The message names server, zone, answer and remedy. Servers differ in what
- * they send: a wrong secret is BADSIG (BIND, Knot 3.2), BADKEY or REFUSED (PowerDNS), a forbidden name REFUSED (BIND) or BADKEY
- * (Knot), so the code alone does not tell them apart. Refusals are mostly not signed; that is said, and no more made of it.
+ * they send: a wrong key or clock is BADSIG, BADKEY or BADTIME (BIND, Knot 3.2); PowerDNS 4.7 says NOTAUTH to the question for the
+ * zone and REFUSED to an update, without a TSIG record. A forbidden name is REFUSED (BIND), BADKEY (Knot), REFUSED or NOERROR
+ * (PowerDNS, by its policy script), so the code alone does not tell them apart. Refusals are mostly not signed; that is said, and
+ * no more made of it.
  * UNCLEAR: time-out, SERVFAIL, garbage, or success that is not signed ("unsigned", "bad-signature"). UNSENT as in dnswire.h. */
 typedef void rfc2136_done_fn(const struct outcome *o, void *owner);
 void rfc2136_start(struct loop *l, const struct rfc2136_update *u, rfc2136_done_fn *done, void *owner,

@@ -15,7 +15,7 @@
 #include <string.h>
 
 #define TOTAL_MS  15000
-#define SHOWN_MAX 192 /* of a remedy */
+#define SHOWN_MAX 256 /* of a remedy */
 #define WORD_MAX  16
 
 enum rcode {
@@ -113,10 +113,18 @@ static void explain(const struct rfc2136_call *c, const struct rfc2136_answer *a
 	}
 	switch (a->rcode) {
 	case RCODE_REFUSED:
-		text = "its rules do not let the key change this name, or (PowerDNS) the key is wrong; see "
-		       "update-policy (BIND), acl (Knot), TSIG-ALLOW-DNSUPDATE (PowerDNS)";
+		text = "its rules do not let the key change this name; see update-policy (BIND), acl (Knot); "
+		       "PowerDNS: dnsupdate is off, TSIG-ALLOW-DNSUPDATE lacks the key, the key is wrong, "
+		       "or a CNAME would stand beside other records";
 		break;
-	case RCODE_NOTAUTH: text = "it is not the primary server of the zone; correct server or zone"; break;
+	case RCODE_NOTAUTH:
+		text = "it is not the primary server of the zone; correct server or zone";
+		/* A question meets this only for its signature (RFC 8945 section 5.2); PowerDNS leaves out the TSIG
+		 * record that would say what is wrong with it. */
+		if (c->candidate)
+			text = "it does not accept the key (PowerDNS does not say why); compare name, "
+			       "algorithm, secret and both clocks, and see its log";
+		break;
 	case RCODE_NOTZONE:
 		text = "the name is not in the zone; correct the provider's zone, or leave it out";
 		break;

@@ -547,6 +547,14 @@ static void test_zone(_unused_ void **state)
 	say.seal = SEAL_EMPTY;
 	find(&s, NULL, 1);
 	expect(&s, FAULT_REFUSED, "BADSIG", "search for the zone of " NAME);
+	/* PowerDNS, whatever is wrong with the signature */
+	say.tsig_error = 0;
+	say.seal = SEAL_NONE;
+	say.update_only = false;
+	say.rcode = 9;
+	update(&s, (struct rfc2136_update){
+			   .server = server, .key = &key, .add = true, .fqdn = NAME, .value = "t" });
+	expect(&s, FAULT_REFUSED, "NOTAUTH", "NOTAUTH (not signed), key upd: it does not accept the key");
 }
 
 static void test_cancel(_unused_ void **state)
