@@ -139,8 +139,8 @@ DEPS_BUILD := gcc make pkg-config libc6-dev libuv1-dev libcurl4-openssl-dev libj
 	libsystemd-dev libmicrohttpd-dev uthash-dev libidn2-dev libpsl-dev libldns-dev libc-ares-dev ca-certificates openssl
 DEPS_TEST := libcmocka-dev clang llvm libclang-rt-14-dev clang-format python3 python3-pytest python3-pytest-xdist python3-cryptography \
 	nginx-light apache2-bin haproxy curl knot bind9 libfaketime universal-ctags pmccabe codespell mandoc util-linux procps patch systemd \
-	strace xfsprogs e2fsprogs mount systemd-container systemd-sysv dbus libnss-systemd iproute2 \
-	prometheus python3-prometheus-client
+	strace xfsprogs e2fsprogs mount systemd-container systemd-sysv dbus libnss-systemd iproute2 nftables \
+	prometheus python3-prometheus-client pdns-server pdns-backend-sqlite3
 .PHONY: deps deps-build
 deps-build:
 	@sh contrib/install-deps.sh $(DEPS_BUILD)

@@ -3,7 +3,8 @@
 
     from lib.dnsworld import world  # noqa: F401 - takes the place of conftest's
 
-It has Knot as primary; for another: @pytest.mark.parametrize("world", ["knot", "bind"], indirect=True)
+It has Knot as primary; for another: @pytest.mark.parametrize("world", ["knot", "bind"], indirect=True). A dictionary instead of a
+word is what nameserver.running() takes.
 """
 
 import glob
@@ -155,8 +156,9 @@ def world(request):
     need("dvcertd", "dvcertctl", "dvcert-sandbox")
     if not webserver.is_installed():
         pytest.skip("nginx is not installed")
+    how = getattr(request, "param", "knot")
     try:
-        with nameserver.running(getattr(request, "param", "knot")) as servers:
+        with nameserver.running(**(how if isinstance(how, dict) else {"primary": how})) as servers:
             w = DnsWorld(servers)
             try:
                 yield w

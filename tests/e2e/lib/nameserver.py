@@ -2,7 +2,8 @@
 """A small DNS of real servers, in a namespace (netns.py), where port 53 is free: Knot and BIND from Debian's packages.
 
     127.0.0.53  BIND     resolver; starts at the root below. Its cache keeps everything for MAX_TTL seconds at most
-    127.0.0.2   primary  example.jp and dcv.example.net; Knot, or BIND. Changed by two keys: DAEMON (TXT and CNAME), ADMIN (all)
+    127.0.0.2   primary  example.jp and dcv.example.net; Knot, BIND or PowerDNS. Changed by two keys: DAEMON (TXT and CNAME; with
+                         PowerDNS all, unless a policy is given), ADMIN (all)
     127.0.0.3   Knot     secondary of example.jp: NOTIFY and transfers, unless frozen
     127.0.0.4   Knot     sub.example.jp, delegated from example.jp (ADMIN and DAEMON may change it)
     127.0.0.5   the same process: the root, which delegates example.jp and dcv.example.net
@@ -19,6 +20,7 @@ Names like www have no A record: that is the test's business, see add(). A fixtu
 import contextlib
 import pathlib
 import shutil
+import sqlite3
 import subprocess
 import tempfile
 
@@ -117,6 +119,24 @@ zone "{zone}" {{ type primary; file "{file}"; also-notify {{ {notify} }}; update
     grant {daemon} zonesub TXT CNAME; grant {admin} zonesub ANY; }}; }};
 """
 
+# Caches, and all else that is not named, are as the package has them.
+PDNS = """\
+daemon=no
+guardian=no
+setuid=
+disable-syslog=yes
+write-pid=no
+security-poll-suffix=
+socket-dir={dir}
+local-address={address}
+query-local-address={address}
+launch=gsqlite3
+gsqlite3-database={dir}/db
+primary=yes
+{more}
+"""
+PDNS_SCHEMA = "/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql"
+
 
 class Server:
     """A name server of its own folder, ready when every zone is served."""
@@ -201,6 +221,49 @@ class Bind(Server):
         return [self.program, "-g", "-4", "-n", "1", "-c", str(self.dir / "named.conf")]
 
 
+class Pdns(Server):
+    """PowerDNS with a database of SQLite. Zones come from TEXTS once; configure() may be called again while it is stopped."""
+
+    MORE = "dnsupdate=yes\nallow-dnsupdate-from=127.0.0.0/8"
+    METADATA = {"TSIG-ALLOW-DNSUPDATE": [DAEMON[0], ADMIN[0]]}
+
+    def __init__(self, folder, address, zones, notify="", **settings):
+        super().__init__(folder, "pdns_server", [address], zones)
+        with contextlib.closing(sqlite3.connect(self.dir / "db")) as db:
+            db.executescript(pathlib.Path(PDNS_SCHEMA).read_text())
+        self.write_conf()
+        for name, secret in (DAEMON, ADMIN):
+            self.util("import-tsig-key", name, "hmac-sha256", secret)
+        for zone in zones:
+            self.util("load-zone", zone, str(self.dir / file_of(zone)))
+            self.util("set-kind", zone, "primary")
+        if notify:
+            self.util("set-meta", ZONE, "ALSO-NOTIFY", notify)
+            self.util("set-meta", ZONE, "NOTIFY-DNSUPDATE", "1")
+        self.configure(**settings)
+
+    def configure(self, more=MORE, metadata=None):
+        """more: lines of pdns.conf; metadata: of each zone, {kind: [values]}."""
+        self.write_conf(more)
+        for zone in self.zones:
+            for kind, values in (metadata or self.METADATA).items():
+                self.util("set-meta", zone, kind, *values)
+
+    def write_conf(self, more=""):
+        (self.dir / "pdns.conf").write_text(PDNS.format(dir=self.dir, address=self.addresses[0], more=more))
+
+    def util(self, *args):
+        """pdnsutil, as an admin would."""
+        done = subprocess.run(
+            ["pdnsutil", f"--config-dir={self.dir}", *args], capture_output=True, text=True, stdin=subprocess.DEVNULL,
+            env=base.clean_env(), timeout=20 * base.PATIENCE,
+        )  # fmt: skip
+        assert done.returncode == 0, f"pdnsutil {args}: {done.stdout}{done.stderr}"
+
+    def argv(self):
+        return [self.program, f"--config-dir={self.dir}"]
+
+
 def file_of(zone):
     return f"{zone.strip('.') or 'root'}.zone"
 
@@ -208,13 +271,15 @@ def file_of(zone):
 class NameServers:
     """All of them. Everything runs when the constructor returns."""
 
-    def __init__(self, folder, primary="knot"):
+    def __init__(self, folder, primary="knot", pdns=None):
         folder = pathlib.Path(folder)
         zones = [ZONE, NET]
         if primary == "knot":
             self.primary = Knot(folder / "primary", [PRIMARY], zones, notify="    notify: secondary\n")
-        else:
+        elif primary == "bind":
             self.primary = Bind(folder / "primary", PRIMARY, zones, BIND_PRIMARY, f"{SECONDARY};")
+        else:
+            self.primary = Pdns(folder / "primary", PRIMARY, zones, SECONDARY, **(pdns or {}))
         self.secondary = Knot(folder / "secondary", [SECONDARY], [ZONE], secondary=True)
         self.child = Knot(folder / "child", [CHILD, ROOT], [SUB, "."])
         self.resolver = Bind(folder / "resolver", RESOLVER, [], BIND_RESOLVER)
@@ -293,13 +358,14 @@ class NameServers:
 
 
 @contextlib.contextmanager
-def running(primary="knot"):
-    """In a namespace, with everything that is started meanwhile; the system's resolver is RESOLVER. netns.Unable: not here."""
-    for name in ("knotd", "knotc", "named"):
+def running(primary="knot", pdns=None):
+    """In a namespace, with everything that is started meanwhile; the system's resolver is RESOLVER. netns.Unable: not here.
+    pdns: of Pdns, when that is the primary."""
+    for name in ("knotd", "knotc", "named", *(["pdns_server", "pdnsutil"] if primary == "pdns" else [])):
         if not shutil.which(name, path=PATH):
             raise netns.Unable(f"{name} is not installed")
     with tempfile.TemporaryDirectory(prefix="dv", dir="/tmp") as folder, netns.Namespace(folder, RESOLVER, ADDRESSES):
-        servers = NameServers(folder, primary)
+        servers = NameServers(folder, primary, pdns)
         try:
             yield servers
         finally:
