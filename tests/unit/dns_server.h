@@ -32,7 +32,8 @@ static struct {
 	int stop[2];
 	unsigned port;
 	pthread_t thread;
-	void (*answer)(const struct peer *p, const unsigned char *q, size_t len); /* on the thread */
+	/* on the thread; a test may give another one while it runs */
+	void (*_Atomic answer)(const struct peer *p, const unsigned char *q, size_t len);
 	atomic_int n_udp, n_tcp;
 } dns;
 

@@ -26,12 +26,12 @@ static struct {
 	pthread_t acceptor;
 	pthread_t threads[CONNECTIONS_MAX];
 	int fds[CONNECTIONS_MAX];
-	size_t n_threads;
+	atomic_size_t n_threads; /* connections that were ever accepted */
 	atomic_int n_requests;
 	atomic_int n_dies;    /* requests for /dies */
 	atomic_int n_serving; /* connections that are open */
 	pthread_mutex_t lock;
-	char last[REQUEST_MAX + 1];
+	char last[REQUEST_MAX + 1]; /* under the lock */
 } srv;
 
 static bool say(int fd, const char *data, size_t len)
@@ -166,14 +166,16 @@ static void *accept_all(_unused_ void *arg)
 {
 	for (;;) {
 		int fd = accept(srv.fd, NULL, NULL);
+		size_t i = atomic_load(&srv.n_threads);
 
-		if (fd < 0 || srv.n_threads == CONNECTIONS_MAX)
+		if (fd < 0 || i == CONNECTIONS_MAX)
 			return NULL;
-		srv.fds[srv.n_threads] = fd;
+		srv.fds[i] = fd;
+		/* Before there is an answer, because a test that has one may look. */
 		atomic_fetch_add(&srv.n_serving, 1);
-		if (pthread_create(&srv.threads[srv.n_threads], NULL, serve, &srv.fds[srv.n_threads]) != 0)
-			return NULL;
-		srv.n_threads++;
+		atomic_fetch_add(&srv.n_threads, 1);
+		if (pthread_create(&srv.threads[i], NULL, serve, &srv.fds[i]) != 0)
+			abort();
 	}
 }
 
@@ -196,6 +198,17 @@ static void server_start(void)
 	srv.fd = listen_local(&srv.port);
 	assert_int_equal(listen(srv.fd, 128), 0);
 	assert_int_equal(pthread_create(&srv.acceptor, NULL, accept_all, NULL), 0);
+}
+
+/* The last request as it came; the caller frees. */
+static _unused_ char *server_last(void)
+{
+	char *last;
+
+	(void)pthread_mutex_lock(&srv.lock);
+	last = xstrdup(srv.last);
+	(void)pthread_mutex_unlock(&srv.lock);
+	return last;
 }
 
 /* Until the client has closed all its connections. */
