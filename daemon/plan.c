@@ -129,13 +129,10 @@ static void share_budget(struct plan *p)
 	uint32_t n = 0;
 
 	for (size_t i = 0; i < c->n_domains; i++) {
-		const struct record_cert *cert = &record_of(p, i)->cert;
-
 		p->allowed_at[i] = p->now;
 		look_at(p, i, &f);
 		if (f.is_paid && f.action != FORECAST_RESUME)
-			wishes[n++] =
-				(struct wish){ i, cert->generation ? cert->not_after : p->now + 7 * 86400 };
+			wishes[n++] = (struct wish){ i, decide_urgency(record_of(p, i), p->now) };
 	}
 	qsort(wishes, n, sizeof(*wishes), wish_compare);
 	budget_set_max(p->app->budget, (uint32_t)c->certcentral.max_orders_per_day);

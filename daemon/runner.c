@@ -422,18 +422,7 @@ void runner_event(struct domain *d, const struct job_event *ev)
 
 int64_t runner_urgency(const struct domain *d)
 {
-	return d->rec->cert.generation ? d->rec->cert.not_after : clock_now() + 7 * 86400;
-}
-
-static void start_or_queue(struct domain *d, const struct decision *dec)
-{
-	struct app *a = d->app;
-	if (a->n_running < RUNNING_MAX) {
-		runner_begin(d, dec->want, dec->new_key);
-		return;
-	}
-	agenda_set(&a->ready, &d->ready, runner_urgency(d));
-	runner_set_due(d);
+	return decide_urgency(d->rec, clock_now());
 }
 
 void runner_begin(struct domain *d, enum want want, bool new_key)
@@ -444,7 +433,9 @@ void runner_begin(struct domain *d, enum want want, bool new_key)
 					     .new_key = new_key });
 }
 
-void runner_look(struct domain *d)
+/* Where it has come to its turn it begins. Else it waits for the end of this one, also where there is room: others may come to want the
+ * same at this moment, as those do that wait for the day's orders, and the most urgent goes first. */
+static void look(struct domain *d, bool is_its_turn)
 {
 	BLAME(d->rec->name);
 	const struct record_job *j = d->rec->job;
@@ -458,11 +449,18 @@ void runner_look(struct domain *d)
 		return;
 	}
 	decide(&v, &dec);
-	if (dec.want != WANT_NOTHING && !d->is_leaving)
-		start_or_queue(d, &dec);
+	if (dec.want != WANT_NOTHING && !d->is_leaving && is_its_turn)
+		runner_begin(d, dec.want, dec.new_key);
+	else if (dec.want != WANT_NOTHING && !d->is_leaving)
+		agenda_set(&d->app->ready, &d->ready, runner_urgency(d));
 	else if (dec.reason == REASON_BUDGET && !d->is_leaving)
 		upkeep_budget_is_spent(d, dec.due_at);
 	carry_on(d);
+}
+
+void runner_look(struct domain *d)
+{
+	look(d, false);
 }
 
 void runner_admit(struct domain *d)
@@ -502,7 +500,7 @@ void runner_tick(struct app *a)
 	}
 	while (!a->stopping && a->n_running < RUNNING_MAX && (n = agenda_first(&a->ready))) {
 		agenda_remove(&a->ready, n);
-		runner_look(container_of(n, struct domain, ready));
+		look(container_of(n, struct domain, ready), true);
 	}
 	arm(a);
 }

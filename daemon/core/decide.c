@@ -6,6 +6,8 @@
 #include "daemon/core/job.h"
 #include "daemon/core/window.h"
 
+/* A certificate that is missing is as urgent as one that has so long. */
+#define MISSING INT64_C(604800)
 /* A plan that ends sooner is over: a certificate that the CA issues may take a day. */
 #define LEAST_REST INT64_C(86400)
 
@@ -88,6 +90,22 @@ bool decide_needs_new_key(const struct record *rec)
 			return false;
 	}
 	return c->revoked_at != 0;
+}
+
+/* A thousandth of what it had left, a few hours at most: enough to put those of one day in order, and still in front of nearly everything
+ * that is good. */
+int64_t decide_urgency_revoked(const struct record_cert *c, int64_t at)
+{
+	return MIN(c->not_after, at + MAX(c->not_after - at, INT64_C(0)) / 1000);
+}
+
+int64_t decide_urgency(const struct record *rec, int64_t now)
+{
+	const struct record_cert *c = &rec->cert;
+
+	if (c->generation == 0)
+		return now + MISSING;
+	return c->revoked_at ? decide_urgency_revoked(c, c->revoked_at) : c->not_after;
 }
 
 /* Each check returns true when it has the answer. */

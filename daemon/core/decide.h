@@ -61,5 +61,11 @@ enum want decide_replacement(const struct view *v, int64_t at, bool forced);
  * or that nobody told. */
 bool decide_needs_new_key(const struct record *rec);
 
+/* Who goes first where only some can, as a time: the certificate that expires first. One that is missing counts as if it had a week,
+ * one that is revoked as if it had expired then, and of those that were revoked together the one that expires first is in front. */
+int64_t decide_urgency(const struct record *rec, int64_t now);
+/* The same for one that was revoked at that time, or may have been. */
+int64_t decide_urgency_revoked(const struct record_cert *c, int64_t at);
+
 /* When the installed certificate is to be renewed; 0 when there is none. */
 int64_t decide_renew_at(const struct view *v);

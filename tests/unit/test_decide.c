@@ -435,6 +435,28 @@ static void test_revoked(void **state)
 }
 
 /* Whoever gives a whole order up does not want another to be bought, whoever hears first that it is over. */
+/* Revoked ones go before what is good, but not before what ends within hours; of one day the one that expires first. */
+static void test_urgency(void **state)
+{
+	_cleanup_(record_freep) struct record *none = record_new("a.example");
+	_cleanup_(record_freep) struct record *soon = valid_record(T0 + 40 * DAY),
+					      *late = valid_record(T0 + 199 * DAY);
+	_cleanup_(record_freep) struct record *due = valid_record(T0 + 2 * DAY),
+					      *last = valid_record(T0 + 60);
+
+	(void)state;
+	assert_int_equal(decide_urgency(none, T0), T0 + 7 * DAY);
+	assert_true(decide_urgency(soon, T0) < decide_urgency(late, T0));
+	soon->cert.revoked_at = T0 - 30;
+	late->cert.revoked_at = T0 - 60;
+	assert_true(decide_urgency(soon, T0) < decide_urgency(late, T0));
+	assert_true(decide_urgency(late, T0) < decide_urgency(due, T0));
+	assert_true(decide_urgency(last, T0) < decide_urgency(soon, T0));
+	/* Never later than its own end, whenever it was heard of. */
+	late->cert.revoked_at = T0 + 300 * DAY;
+	assert_int_equal(decide_urgency(late, T0), T0 + 199 * DAY);
+}
+
 static void test_whole_order_is_being_revoked(void **state)
 {
 	_cleanup_(record_freep) struct record *r = in_plan(T0 + 100 * DAY, T0 + 300 * DAY);
@@ -561,6 +583,7 @@ int main(void)
 		cmocka_unit_test(test_order_unknown),
 		cmocka_unit_test(test_key_lost),
 		cmocka_unit_test(test_revoked),
+		cmocka_unit_test(test_urgency),
 		cmocka_unit_test(test_whole_order_is_being_revoked),
 		cmocka_unit_test(test_names_differ),
 		cmocka_unit_test(test_key_differs),
