@@ -188,7 +188,8 @@ struct app {
 	unsigned n_stuck; /* domains */
 	uint64_t stuck_total;
 	int64_t budget_told_until; /* the last day's limit that was logged */
-	int64_t last_wall_at;	   /* both clocks at the last look: to see that one was set */
+	int64_t alarmed_ms; /* when all domains were last told to ask whether they are revoked (watching.c); 0: never */
+	int64_t last_wall_at; /* both clocks at the last look: to see that one was set */
 	int64_t last_mono_ms;
 	struct domain **domains; /* sorted by name */
 	size_t n_domains;
@@ -258,7 +259,7 @@ void runner_tick(struct app *a);
 /* Fills the environment of a step, and what a decision looks at. */
 void runner_env(const struct domain *d, struct job_env *env);
 void runner_view(const struct domain *d, struct view *ret);
-/* Who goes first where only some can: the certificate that expires first. One that is still missing counts as if it had a week. */
+/* Who goes first where only some can: decide_urgency(). */
 int64_t runner_urgency(const struct domain *d);
 /* Begins an issuance; nothing when one is under way. */
 void runner_begin(struct domain *d, enum want want, bool new_key);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What others do to our certificates. About once a day the CA's OCSP responder (or CRL) is asked whether an installed one is
- * revoked: that needs no API and cannot be forgotten. And where status-changes names the order of one (revoked, reissued in the
+ * revoked: that needs no API and cannot be forgotten. Each domain has its own minute of the day, so the looks of many are spread over it;
+ * and one that is revoked makes all others look soon, because a CA that has to revoke seldom revokes one. Of a thousand that are revoked
+ * together the first is found within minutes, and all of them a few minutes later. And where status-changes names the order of one (revoked, reissued in the
  * console, ...), order info tells what became of it. A responder may tell of a revocation before status-changes does: whether the order
  * is over as well decides what can replace the certificate, so it is asked about first. What is learned goes to core/outside.h. */
 #include "daemon/app.h"
@@ -15,6 +17,8 @@
 #define FIRST  60
 #define AGAIN  60
 #define SOON   5
+/* After one was found revoked the others look within so many, and not again before AGAIN is over. */
+#define ALARM 10
 /* So close to the end of a certificate an answer that may mean anything is taken for a no. */
 #define LAST_DAYS 3
 
@@ -33,10 +37,56 @@ static int64_t tempos(const struct domain *d, int64_t n)
 	return n * d->config->certcentral.poll_interval;
 }
 
+/* A certificate that is known to be revoked, or has expired, need not be asked about. */
+static bool is_of_interest(const struct domain *d)
+{
+	const struct record_cert *c = &d->rec->cert;
+
+	return c->generation != 0 && c->revoked_at == 0 && clock_now() < c->not_after && !d->is_leaving;
+}
+
+/* From now to the minute of the day that is this domain's, but never at once again. */
+static int64_t to_daily(const struct domain *d)
+{
+	int64_t day = tempos(d, PERIOD), at = (int64_t)(str_hash(d->rec->name) % (uint64_t)day);
+	int64_t in = (at - clock_now() % day + day) % day;
+
+	return in < tempos(d, AGAIN) ? in + day : in;
+}
+
+/* Where one was revoked without our doing, others may have been. What each of them costs is one small question to a responder. */
+static void alarm_all(struct app *a)
+{
+	int64_t now = clock_now();
+
+	for (size_t i = 0; i < a->n_domains; i++) {
+		struct domain *d = a->domains[i];
+		int64_t at = now + tempos(d, (int64_t)(str_hash(d->rec->name) % ALARM) + 1);
+
+		if (!is_of_interest(d) || (d->watch_at != 0 && d->watch_at <= at))
+			continue;
+		d->watch_at = at;
+		runner_set_due(d);
+	}
+}
+
+static void alarm_others(const struct domain *d)
+{
+	int64_t now_ms = clock_mono_ms();
+
+	/* A revocation on command is one of one. */
+	if (d->rec->revocation ||
+	    (d->app->alarmed_ms != 0 && now_ms - d->app->alarmed_ms < tempos(d, AGAIN) * 1000))
+		return;
+	d->app->alarmed_ms = now_ms;
+	alarm_all(d->app);
+}
+
 /* Over; a new certificate may have been installed meanwhile: then it was about the old one. */
 static void finish(struct watching *v, const struct outside *what, int64_t next_in)
 {
 	struct domain *d = v->domain;
+	bool was_revoked = d->rec->cert.revoked_at != 0;
 	struct job_update u = { 0 };
 	struct job_env env;
 
@@ -47,6 +97,8 @@ static void finish(struct watching *v, const struct outside *what, int64_t next_
 	if (what && d->rec->cert.generation == v->generation)
 		outside_learn(d->rec, &env, what, &u);
 	free(v);
+	if (!was_revoked && d->rec->cert.revoked_at != 0)
+		alarm_others(d);
 	runner_update(d, &u);
 	runner_look(d);
 }
@@ -76,14 +128,15 @@ static void asked_order(const struct cc_reply *r, void *owner)
 	what.order_state = order_state_of(r->status);
 	what.revoked = what.revoked ||
 		       (r->cert_status == CC_STATUS_REVOKED && r->certificate_id == c->certificate_id);
-	finish(v, &what, v->found.revoked ? tempos(d, PERIOD) : 0);
+	finish(v, &what, v->found.revoked ? to_daily(d) : 0);
 }
 
 static void ask_order(struct watching *v)
 {
 	struct domain *d = v->domain;
 
-	cc_order_info(d->app->cc, d->rec->cert.order_id, d->rec->cert.not_after, asked_order, v, &v->call);
+	cc_order_info(d->app->cc, d->rec->cert.order_id, decide_urgency_revoked(&d->rec->cert, clock_now()),
+		      asked_order, v, &v->call);
 }
 
 static void asked_ocsp(const struct outcome *o, const struct revocation_status *status, void *owner)
@@ -98,7 +151,7 @@ static void asked_ocsp(const struct outcome *o, const struct revocation_status *
 		return;
 	}
 	if (status->state != REVOCATION_REVOKED) {
-		finish(v, NULL, tempos(d, PERIOD));
+		finish(v, NULL, to_daily(d));
 		return;
 	}
 	snprintf(v->reason, sizeof(v->reason), "%s", status->reason);
@@ -108,7 +161,7 @@ static void asked_ocsp(const struct outcome *o, const struct revocation_status *
 	if (d->rec->cert.generation == v->generation && d->rec->cert.order_id != 0)
 		ask_order(v);
 	else
-		finish(v, &v->found, tempos(d, PERIOD));
+		finish(v, &v->found, to_daily(d));
 }
 
 /* The files first, and what they hold is what the responder is asked about. */
@@ -166,14 +219,6 @@ static void ask_serial(struct watching *v)
 	cc_order_by_serial(v->domain->app->cc, c->serial, c->not_after, asked_serial, v, &v->call);
 }
 
-/* A certificate that is known to be revoked, or has expired, need not be asked about. */
-static bool is_of_interest(const struct domain *d)
-{
-	const struct record_cert *c = &d->rec->cert;
-
-	return c->generation != 0 && c->revoked_at == 0 && clock_now() < c->not_after && !d->is_leaving;
-}
-
 /* Its order may be over too, and that decides what can replace it. */
 static bool is_order_of_interest(const struct domain *d)
 {
@@ -205,7 +250,7 @@ void watching_start(struct domain *d)
 	if (d->watch_at == 0)
 		d->watch_at = clock_now() + tempos(d, (int64_t)(str_hash(d->rec->name) % FIRST) + 1);
 	/* After a clock that was far ahead. */
-	d->watch_at = MIN(d->watch_at, clock_now() + tempos(d, PERIOD));
+	d->watch_at = MIN(d->watch_at, clock_now() + tempos(d, PERIOD + AGAIN));
 	if (!order && d->watch_at > clock_now())
 		return;
 	if (order)
