@@ -53,6 +53,9 @@ enum domain_state domain_state(const struct domain *d)
 	if (r->job)
 		return job_state(d);
 	s = r->cert.generation ? deploy_state(r) : STATE_NEW;
+	/* Clients refuse it. Its successor waits for its turn only: what else could stop it was looked at above, or is an error. */
+	if (r->cert.revoked_at && s == STATE_VALID && !r->error.code)
+		return STATE_PENDING;
 	return (r->error.code || d->damage) && (s == STATE_VALID || s == STATE_NEW) ? STATE_RETRYING : s;
 }
 
@@ -87,6 +90,20 @@ static void revoked_problem(const struct record_cert *c, struct problem *ret)
 	ret->message = ret->text;
 }
 
+static void record_problem(const struct record *r, struct problem *ret)
+{
+	*ret = (struct problem){ .code = r->error.code,
+				 .message = r->error.message,
+				 .at = r->error.at,
+				 .attempts = r->error.attempts };
+	if (!r->cert.revoked_at || r->held)
+		return;
+	/* What keeps its successor away is worse for that. */
+	snprintf(ret->text, sizeof(ret->text), "the installed certificate is revoked, and: %s",
+		 r->error.message ? r->error.message : r->error.code);
+	ret->message = ret->text;
+}
+
 static void deploy_problem(const struct record_deploy *bad, struct problem *ret)
 {
 	*ret = (struct problem){ .code = bad->code, .at = bad->at, .attempts = bad->attempts };
@@ -112,10 +129,7 @@ bool status_problem(const struct domain *d, struct problem *ret)
 			.attempts = 1
 		};
 	else if (r->error.code)
-		*ret = (struct problem){ .code = r->error.code,
-					 .message = r->error.message,
-					 .at = r->error.at,
-					 .attempts = r->error.attempts };
+		record_problem(r, ret);
 	else if (bad)
 		deploy_problem(bad, ret);
 	else if (d->damage)
@@ -246,6 +260,7 @@ static struct json *domain_json(const struct domain *d, bool whole)
 	json_set_time(o, "not_before", c->not_before);
 	json_set_time(o, "not_after", c->not_after);
 	json_set_time(o, "order_valid_until", c->order_valid_until);
+	json_set_time(o, "revoked_at", c->revoked_at);
 	json_set_i64(o, "generation", c->generation);
 	add_next(o, d);
 	json_set(o, "deploy", deploy_json(r, whole));
@@ -266,6 +281,58 @@ static void add_refusal(struct json *warnings, const struct app *a)
 	json_add_str(warnings, text);
 }
 
+/* --- a day on which the CA revokes many --- */
+
+/* Of one replacement: what became of its order, the post, check-dcv, order info, the download. */
+#define REQUESTS 5
+
+struct revocations {
+	uint32_t n, n_postponed, n_held;
+};
+
+static void count_revoked(const struct app *a, struct revocations *ret)
+{
+	*ret = (struct revocations){ 0 };
+	for (size_t i = 0; i < a->n_domains; i++) {
+		const struct domain *d = a->domains[i];
+
+		if (!d->rec->cert.revoked_at)
+			continue;
+		ret->n++;
+		ret->n_held += d->rec->held;
+		ret->n_postponed += !d->rec->held && !d->rec->job && upkeep_waits_for_budget(d);
+	}
+}
+
+/* When the last of them can be there at the earliest: so long takes the slowest rate window, and so many days the orders that each day has
+ * too few of. What else there is to do, and how long validation takes, nobody knows. */
+static int64_t replaced_by(const struct app *a, const struct revocations *v)
+{
+	const struct cfg_certcentral *c = &a->config->certcentral;
+	uint32_t max = (uint32_t)MAX(c->max_orders_per_day, INT64_C(1)), last = v->n_postponed - 1;
+	int64_t now = clock_now(), requests = (int64_t)(v->n - v->n_held) * REQUESTS, by = now;
+
+	for (uint32_t i = 0; i < c->n_rates; i++)
+		by = MAX(by, now + requests / c->rates[i].requests * c->rates[i].per);
+	if (v->n_postponed > 0)
+		by = MAX(by, budget_next_at(a->budget, now, a->n_reserved + last % max) +
+				     (int64_t)(last / max) * BUDGET_SPAN);
+	return by;
+}
+
+static struct json *revocations_json(const struct app *a)
+{
+	struct json *o = json_new_obj();
+	struct revocations v;
+
+	count_revoked(a, &v);
+	json_set_i64(o, "domains", v.n);
+	json_set_i64(o, "failed", v.n_held);
+	json_set_i64(o, "postponed", v.n_postponed);
+	json_set_time(o, "replaced_by", v.n > v.n_held ? replaced_by(a, &v) : 0);
+	return o;
+}
+
 static struct json *daemon_json(const struct app *a)
 {
 	struct json *o = json_new_obj(), *warnings = json_new_arr();
@@ -278,6 +345,7 @@ static struct json *daemon_json(const struct app *a)
 	json_set_i64(o, "max_orders_per_day", a->config->certcentral.max_orders_per_day);
 	json_set_bool(o, "api_key_stopped", cc_is_blocked(a->cc));
 	json_set_i64(o, "api_requests", (int64_t)cc_request_count(a->cc));
+	json_set(o, "revoked", revocations_json(a));
 	for (size_t i = 0; i < a->warnings.n; i++)
 		json_add_str(warnings, a->warnings.list[i]);
 	add_refusal(warnings, a);
@@ -448,12 +516,18 @@ void status_line(const struct app *a, char *buf, size_t len)
 	char at[TIMEFMT_MAX];
 	size_t used;
 	unsigned busy = a->counts[STATE_PENDING] + a->counts[STATE_RETRYING] + a->counts[STATE_NEW];
+	struct revocations revoked;
 
 	snprintf(buf, len, "%zu domains: %u valid, %u under way, %u deploying, %u failed; next event %s",
 		 a->n_domains, a->counts[STATE_VALID], busy, a->counts[STATE_DEPLOYING],
 		 a->counts[STATE_FAILED],
 		 first ? timefmt_rfc3339(MAX(first->due_at, clock_now()), at) : "none");
 	used = strlen(buf);
+	count_revoked(a, &revoked);
+	if (revoked.n > 0)
+		used += (size_t)MAX(
+			snprintf(buf + used, len - used, "; %u revoked and not replaced yet", revoked.n), 0);
+	used = MIN(used, len);
 	if (a->config_refused_at)
 		snprintf(buf + used, len - used, "; configuration of %s refused: %s",
 			 timefmt_rfc3339(a->config_refused_at, at), a->config_problem);

@@ -307,6 +307,33 @@ static void add_counts(struct strbuf *sb, const struct row *rows, size_t n_rows,
 	strbuf_addc(sb, '\n');
 }
 
+/* "412 certificates are revoked and not replaced yet: the last of them will be in 7 min at the earliest; 80 wait for the orders of another day
+ * (max_orders_per_day)" */
+static void add_revoked(struct strbuf *sb, const struct json *daemon, const struct render_options *o)
+{
+	const struct json *revoked = json_get(daemon, "revoked");
+	int64_t n = render_number_of(revoked, "domains"), failed = render_number_of(revoked, "failed"),
+		postponed = render_number_of(revoked, "postponed"),
+		by = render_time_of(revoked, "replaced_by");
+	_cleanup_(strbuf_done) struct strbuf line = STRBUF_INIT(5 * CELL_MAX);
+	if (n <= 0)
+		return;
+	strbuf_addf(&line, "%lld certificate%s revoked and not replaced yet", (long long)n,
+		    n == 1 ? " is" : "s are");
+	if (by > o->now) {
+		strbuf_adds(&line, n - failed == 1 ? ": it will be " : ": the last of them will be ");
+		render_relative(&line, by, o->now);
+		strbuf_adds(&line, " at the earliest");
+	}
+	if (postponed > 0)
+		strbuf_addf(&line,
+			    "; %lld wait%s for the orders of another day (certcentral.max_orders_per_day)",
+			    (long long)postponed, postponed == 1 ? "s" : "");
+	if (failed > 0)
+		strbuf_addf(&line, "; %lld need%s a person", (long long)failed, failed == 1 ? "s" : "");
+	render_wrapped(sb, strbuf_str(&line), 0, o->columns);
+}
+
 static void add_warning(struct strbuf *sb, const char *text, const struct render_options *o)
 {
 	_cleanup_(strbuf_done) struct strbuf line = STRBUF_INIT(5 * CELL_MAX);
@@ -373,6 +400,7 @@ void render_status(const struct json *answer, const struct render_options *o, st
 		add_heading(&t, has_notes_beside(&t, rows, n));
 	add_rows(&t, rows, n);
 	add_counts(sb, rows, n, daemon);
+	add_revoked(sb, daemon, o);
 	add_daemon_warnings(sb, daemon, o);
 	rows_free(rows, n);
 }

@@ -166,6 +166,35 @@ static void test_of_nothing(void **state)
 		"warning: another\\x0amachine\nwarning: \n");
 }
 
+/* The whole day in one line, below the counts. */
+static void test_revoked(void **state)
+{
+	(void)state;
+	renders(render_status,
+		"{\"daemon\":{\"revoked\":{\"domains\":412,\"failed\":2,\"postponed\":80,\"replaced_by\":"
+		"\"2026-11-23T09:00:00Z\"}},\"domains\":[]}",
+		0,
+		"0 domains\n412 certificates are revoked and not replaced yet: the last of them will be in "
+		"2 d at the "
+		"earliest; 80 wait for the orders of another day (certcentral.max_orders_per_day); 2 need a "
+		"person\n");
+	renders(render_status,
+		"{\"daemon\":{\"revoked\":{\"domains\":1,\"failed\":0,\"postponed\":1,\"replaced_by\":"
+		"\"2026-11-21T08:00:00Z\"}},\"domains\":[]}",
+		0,
+		"0 domains\n1 certificate is revoked and not replaced yet; 1 "
+		"waits for the "
+		"orders of another day (certcentral.max_orders_per_day)\n");
+	renders(render_status,
+		"{\"daemon\":{\"revoked\":{\"domains\":1,\"failed\":1,\"postponed\":0,\"replaced_by\":null}},"
+		"\"domains\":[]}",
+		0, "0 domains\n1 certificate is revoked and not replaced yet; 1 needs a person\n");
+	renders(render_status,
+		"{\"daemon\":{\"revoked\":{\"domains\":0,\"failed\":0,\"postponed\":0,\"replaced_by\":null}},"
+		"\"domains\":[]}",
+		0, "0 domains\n");
+}
+
 static void test_strange_answers(void **state)
 {
 	(void)state;
@@ -416,6 +445,7 @@ int main(void)
 		cmocka_unit_test(test_narrow),
 		cmocka_unit_test(test_long_and_wide_names),
 		cmocka_unit_test(test_of_nothing),
+		cmocka_unit_test(test_revoked),
 		cmocka_unit_test(test_strange_answers),
 		cmocka_unit_test(test_colour_only_when_asked),
 		cmocka_unit_test(test_marks_and_lines),
