@@ -498,6 +498,11 @@ void runner_tick(struct app *a)
 		agenda_remove(&a->agenda, n);
 		runner_look(container_of(n, struct domain, due));
 	}
+	/* Only when all have said what they want. */
+	if ((n = agenda_first(&a->agenda)) && n->due_at <= now) {
+		arm(a);
+		return;
+	}
 	while (!a->stopping && a->n_running < RUNNING_MAX && (n = agenda_first(&a->ready))) {
 		agenda_remove(&a->ready, n);
 		look(container_of(n, struct domain, ready), true);
