@@ -3,6 +3,7 @@
 #include "daemon/core/duty.h"
 
 #include "common/mem.h"
+#include "common/str.h"
 #include "daemon/core/decide.h"
 #include "daemon/core/proof.h"
 #include "daemon/core/retry.h"
@@ -114,9 +115,10 @@ int64_t duty_deploy_next_at(const struct record *rec)
 	return at;
 }
 
+/* Asked for every target of every domain once a minute. */
 static bool is_verify(const struct record_deploy *d)
 {
-	return record_deploy_type(d->target) == CFG_DEPLOY_VERIFY;
+	return str_has_prefix(d->target, cfg_deploy_type_name(CFG_DEPLOY_VERIFY));
 }
 
 static int64_t look_at(const struct record_deploy *d, int64_t tempo)
@@ -168,6 +170,12 @@ static void run_again_behind(struct record *rec, uint32_t i)
 	}
 }
 
+/* Has the last look that got an answer seen ours? (One that got none since then may have made it a to-do again.) */
+static bool was_seen(const struct record_deploy *d)
+{
+	return d->state == DEPLOY_DONE || (d->looked_at != 0 && !d->differs);
+}
+
 /* An earlier certificate of ours is back: what brought the present one there is repeated. */
 static void run_again_before(struct record *rec, uint32_t i)
 {
@@ -216,7 +224,7 @@ void duty_deploy_done(struct record *rec, uint32_t i, const struct job_env *env,
 		      bool is_old, struct job_update *u)
 {
 	struct record_deploy *d = &rec->deploys[i];
-	bool was_done = d->state == DEPLOY_DONE;
+	bool is_news = d->state == DEPLOY_DONE; /* it had been served */
 	int64_t delay;
 
 	u->persist = true;
@@ -227,6 +235,7 @@ void duty_deploy_done(struct record *rec, uint32_t i, const struct job_env *env,
 	d->at = env->now;
 	deploy_set_error(d, o);
 	if (is_verify(d) && serves_something_else(o)) {
+		is_news = was_seen(d);
 		d->looked_at = env->now;
 		d->differs = true;
 	}
@@ -239,7 +248,7 @@ void duty_deploy_done(struct record *rec, uint32_t i, const struct job_env *env,
 	d->state = DEPLOY_TODO;
 	delay = retry_delay(env->tempo, d->attempts++, RETRY_CAP, env->rnd);
 	d->next_at = env->now + MAX(delay, o->retry_after);
-	if (!was_done) {
+	if (!is_news) {
 		job_report(u, REPORT_DEPLOY_RETRY, "%s: %s", d->target, o->message);
 		return;
 	}

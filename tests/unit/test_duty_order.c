@@ -238,6 +238,46 @@ static void test_server_that_is_away(void **state)
 	assert_string_equal(run_all(r, T0 + DAY + TEMPO, ran), "3");
 }
 
+/* Down at the daily look, and then up again with what a backup had: nobody but us can have been right there before. */
+static void test_server_that_comes_back_with_an_earlier_certificate(void **state)
+{
+	_cleanup_(record_freep) struct record *r = installed();
+	struct job_update u;
+	char ran[32];
+
+	(void)state;
+	(void)run_all(r, T0, ran);
+	u = ends(r, LOOK, T0 + DAY, FAULT_UNSENT, "connect", false);
+	assert_int_equal(u.reports[0].kind, REPORT_NOT_SERVED);
+	u = ends(r, LOOK, T0 + DAY + TEMPO, FAULT_UNSENT, "connect", false);
+	assert_int_equal(u.reports[0].kind, REPORT_DEPLOY_RETRY);
+	u = ends(r, LOOK, T0 + DAY + 3 * TEMPO, FAULT_LOCAL, "not-served", true);
+	assert_int_equal(u.reports[0].kind, REPORT_NOT_SERVED);
+	for (uint32_t i = FILES; i <= LOOK; i++)
+		assert_int_equal(r->deploys[i].state, DEPLOY_TODO);
+	/* Once: when that does not help, it is the server's configuration. */
+	well(r, FILES, T0 + DAY + 3 * TEMPO);
+	well(r, RELOAD, T0 + DAY + 3 * TEMPO);
+	well(r, HOOK, T0 + DAY + 3 * TEMPO);
+	u = ends(r, LOOK, T0 + DAY + 3 * TEMPO, FAULT_LOCAL, "not-served", true);
+	assert_int_equal(u.reports[0].kind, REPORT_DEPLOY_RETRY);
+	assert_int_equal(r->deploys[RELOAD].state, DEPLOY_DONE);
+}
+
+/* Never right since this generation was installed: it reads other files, and no reload changes that. */
+static void test_earlier_certificate_from_the_beginning(void **state)
+{
+	_cleanup_(record_freep) struct record *r = installed();
+
+	(void)state;
+	well(r, FILES, T0);
+	well(r, RELOAD, T0);
+	well(r, HOOK, T0);
+	(void)ends(r, LOOK, T0, FAULT_UNSENT, "connect", false);
+	(void)ends(r, LOOK, T0 + TEMPO, FAULT_LOCAL, "not-served", true);
+	assert_int_equal(r->deploys[RELOAD].state, DEPLOY_DONE);
+}
+
 static void test_clock_that_was_ahead(void **state)
 {
 	_cleanup_(record_freep) struct record *r = installed();
@@ -274,6 +314,8 @@ int main(void)
 		cmocka_unit_test(test_an_earlier_certificate_is_back),
 		cmocka_unit_test(test_somebody_elses_certificate),
 		cmocka_unit_test(test_server_that_is_away),
+		cmocka_unit_test(test_server_that_comes_back_with_an_earlier_certificate),
+		cmocka_unit_test(test_earlier_certificate_from_the_beginning),
 		cmocka_unit_test(test_clock_that_was_ahead),
 		cmocka_unit_test(test_names_of_targets),
 	};
