@@ -531,6 +531,31 @@ void disk_power_cut(void)
 		cut_folder(disk.folders, lost);
 }
 
+static bool concerns(const struct op *op, const char *name)
+{
+	return strcmp(op->name, name) == 0 || (op->to && strcmp(op->to, name) == 0);
+}
+
+bool disk_is_durable(const char *path)
+{
+	const char *name = strrchr(path, '/') + 1;
+	_cleanup_free_ char *parent = xstrndup(path, (size_t)(name - path));
+	struct stat st;
+
+	if (lstat(path, &st) < 0)
+		return false;
+	for (const struct file *f = disk.files; f; f = f->next)
+		if (f->ino == st.st_ino)
+			return false;
+	if (stat(parent, &st) < 0)
+		return false;
+	for (const struct folder *f = disk.folders; f; f = f->next)
+		for (const struct op *op = f->ino == st.st_ino ? f->newest : NULL; op; op = op->older)
+			if (concerns(op, name))
+				return false;
+	return true;
+}
+
 /* --- lives --- */
 
 uint64_t disk_changes(void)

@@ -15,6 +15,8 @@ void disk_point(void);
 void disk_arm(unsigned n, enum life_end how);
 /* Power is cut: what was not synced is kept, lost or torn. No life may be on. */
 void disk_power_cut(void);
+/* Would name and content of this still be there after a power cut? Whatever leads to it is not looked at. */
+bool disk_is_durable(const char *path);
 /* Grows with every change of the disk. */
 uint64_t disk_changes(void);
 /* When an fsync of the state folder failed in this life; 0: none did. */

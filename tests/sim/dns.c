@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* daemon/io/dns.h, daemon/dcv/rfc2136.h and the programs of daemon/io/child.h against the simulated zones (zone.h). An update that has
  * left and a program that was begun take effect whatever becomes of the daemon, but sooner than a new life can begin. */
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "common/mem.h"
 #include "daemon/dcv/rfc2136.h"
-#include "daemon/io/child.h"
 #include "daemon/io/dns.h"
 #include "daemon/io/dnswire.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/plan.h"
+#include "tests/sim/programs.h"
 #include "tests/sim/scenario.h"
+#include "tests/sim/targets.h"
 #include "tests/sim/world.h"
 #include "tests/sim/zone.h"
 
@@ -106,62 +108,23 @@ void rfc2136_cancel(struct rfc2136_call **c)
 
 /* --- programs: they add and remove records as well --- */
 
-struct child {
-	struct event *event;
-	struct child_result result;
-	child_done_fn *done;
-	void *owner;
-};
-
-static void child_over(void *arg)
-{
-	struct child *c = arg;
-
-	c->event = NULL;
-	c->done(&c->result, c->owner);
-	free(c);
-}
-
 /* argv: the program, "present" or "cleanup", name, value. */
-void child_start(_unused_ struct loop *l, const struct child_spec *spec, child_done_fn *done, void *owner,
-		 struct child **ret)
+int64_t dns_program(const struct child_spec *spec, struct child_result *r)
 {
 	enum { EXIT_BEFORE, EXIT_AFTER, HANGS_AFTER };
-	struct child *c = xmalloc(sizeof(*c));
 	bool bad = plan_strikes(TROUBLE_DNS, STREAM_DNS);
 	int64_t which = world_range(STREAM_DNS, EXIT_BEFORE, HANGS_AFTER);
 	int64_t ms = world_range(STREAM_DNS, 100, 3000);
 
-	if (strcmp(spec->label, "dns.exec") != 0)
-		world_violation("%s was asked for, which is not simulated", spec->label);
 	disk_point();
-	*c = (struct child){ .result.output = "", .done = done, .owner = owner };
 	if (!bad || which != EXIT_BEFORE)
 		ms += send_change(strcmp(spec->argv[1], "present") == 0, false, spec->argv[2], spec->argv[3]);
-	if (bad) {
-		c->result.exit_code = which == EXIT_BEFORE ? 1 : which == EXIT_AFTER ? 75 : -1;
-		c->result.timed_out = which == HANGS_AFTER;
-		ms = which == HANGS_AFTER ? spec->timeout_ms : ms;
-		world_trace("dns: a program fails: code %d", c->result.exit_code);
-	}
-	c->event = world_after(OWNER_DAEMON, ms, child_over, c);
-	if (ret)
-		*ret = c;
-}
-
-int child_check(_unused_ const char *program)
-{
-	return 0;
-}
-
-void child_cancel(struct child **c)
-{
-	struct child *mine = TAKE_PTR(*c);
-
-	if (!mine || !mine->event)
-		return;
-	world_drop(&mine->event);
-	free(mine);
+	if (!bad)
+		return ms;
+	r->exit_code = which == EXIT_BEFORE ? 1 : which == EXIT_AFTER ? 75 : -1;
+	r->timed_out = which == HANGS_AFTER;
+	world_trace("dns: a program fails: code %d", r->exit_code);
+	return which == HANGS_AFTER ? spec->timeout_ms : ms;
 }
 
 /* --- looks --- */
@@ -178,6 +141,7 @@ struct dns_call {
 	bool recurse;
 	struct outcome outcome;
 	dns_done_fn *done;
+	dns_addresses_fn *found; /* of a look for addresses */
 	void *owner;
 };
 
@@ -273,11 +237,42 @@ void dns_start(_unused_ struct dns *d, const struct dns_query *q, dns_done_fn *d
 		*ret = c;
 }
 
-/* For doctor, which nobody here sees. */
-void dns_addresses_start(_unused_ struct dns *d, const struct dns_query *q, _unused_ dns_addresses_fn *done,
-			 _unused_ void *owner, _unused_ struct dns_call **ret)
+/* The addresses of web servers (targets.h). */
+static void addresses_over(void *arg)
 {
-	world_violation("the addresses of %s were asked for, which is not simulated", q->name);
+	struct dns_call *c = arg;
+	struct sockaddr_storage at[NODES_MAX] = { 0 };
+	unsigned x[NODES_MAX], y[NODES_MAX], n = targets_addresses(c->name, x, y);
+	struct dns_addresses a = { .outcome = c->outcome, .at = at };
+
+	c->event = NULL;
+	for (unsigned i = 0; i < n; i++) {
+		struct sockaddr_in *in = (struct sockaddr_in *)&at[i];
+
+		in->sin_family = AF_INET;
+		in->sin_addr.s_addr = htonl(10U << 24 | 8U << 16 | x[i] << 8 | y[i]);
+	}
+	if (a.outcome.fault == FAULT_NONE && n == 0)
+		(void)outcome_set(&a.outcome, FAULT_UNSENT, "no_address", "simulated: no address");
+	a.n = a.outcome.fault == FAULT_NONE ? n : 0;
+	c->found(&a, c->owner);
+	free(c->name);
+	free(c);
+}
+
+void dns_addresses_start(_unused_ struct dns *d, const struct dns_query *q, dns_addresses_fn *done,
+			 void *owner, struct dns_call **ret)
+{
+	struct dns_call *c = xmalloc(sizeof(*c));
+	bool bad = plan_strikes(TROUBLE_DNS, STREAM_TARGETS);
+	int64_t ms = bad ? 5000 : world_range(STREAM_TARGETS, 1, 60);
+
+	*c = (struct dns_call){ .name = xstrdup(q->name), .found = done, .owner = owner };
+	if (bad)
+		(void)outcome_set(&c->outcome, FAULT_UNCLEAR, "timeout", "simulated: no answer");
+	c->event = world_after(OWNER_DAEMON, ms, addresses_over, c);
+	if (ret)
+		*ret = c;
 }
 
 void dns_cancel(struct dns_call **c)

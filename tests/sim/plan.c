@@ -29,6 +29,8 @@ static const struct {
 	[TROUBLE_DNS] = { "dns", 150000 },  /* of a call */
 	[TROUBLE_CAP] = { "cap", 1000000 }, /* of a seed */
 	[TROUBLE_MASS] = { "mass", 1000000 },
+	[TROUBLE_TARGETS] = { "targets", 1000000 },
+	[TROUBLE_SERVERS] = { "servers", 200000 }, /* of a call, and of a day */
 };
 
 const char *trouble_name(enum trouble t)
@@ -58,8 +60,9 @@ void plan_make(void)
 	plan.n_domains = plan.domains_asked ? plan.domains_asked : (unsigned)n;
 	plan.days = plan.days_asked ? plan.days_asked : (unsigned)days;
 	for (unsigned i = 0; i < TROUBLE_NR; i++) {
-		bool on = world_chance(STREAM_PLAN, i == TROUBLE_MASS ? 200000 : 600000);
-		int64_t rate = world_range(STREAM_PLAN, 1, 10) * kinds[i].most / 10;
+		enum stream s = i < TROUBLE_TARGETS ? STREAM_PLAN : STREAM_TARGETS;
+		bool on = world_chance(s, i == TROUBLE_MASS ? 200000 : 600000);
+		int64_t rate = world_range(s, 1, 10) * kinds[i].most / 10;
 
 		plan.rate[i] = on && !plan.without[i] ? rate : 0;
 	}

@@ -23,6 +23,9 @@ enum trouble {
 	TROUBLE_DNS,	     /* updates and programs fail or are not answered, secondaries lag */
 	TROUBLE_CAP,	     /* the CA issues for ever shorter: 199, 99, 46 days */
 	TROUBLE_MASS,	     /* the CA revokes (nearly) everything on one day */
+	/* Drawn from a stream of their own, so that kept scenarios stay what they are. */
+	TROUBLE_TARGETS, /* no trouble yet: domains are deployed to web servers */
+	TROUBLE_SERVERS, /* these, the helper, hooks and people make mistakes */
 	TROUBLE_NR
 };
 

@@ -16,6 +16,7 @@
 #include "tests/sim/net.h"
 #include "tests/sim/plan.h"
 #include "tests/sim/scenario_priv.h"
+#include "tests/sim/targets.h"
 #include "tests/sim/world.h"
 #include "tests/sim/zone.h"
 
@@ -128,9 +129,7 @@ static void write_domain(FILE *f, const struct actor *a)
 		fprintf(f, "    dns_names: [www.%s]\n", a->name);
 	fprintf(f, "    key: {type: ec, curve: P-256, reuse: %s}\n", a->reuses_key ? "true" : "false");
 	write_proof(f, a);
-	if (a->deploys)
-		fprintf(f, "    deploy: [{scutum: {host: %s, id: ID1, api_key_file: scutum-key}}]\n",
-			a->name);
+	targets_write(f, a);
 }
 
 void scenario_write_yaml(void)
@@ -222,6 +221,7 @@ static void make_world(const char *dir)
 	make_folder("undo");
 	make_folder("ca");
 	make_folder("dvcertd-state");
+	make_folder("copies");
 	for (unsigned i = 1; i <= n_actors; i++) {
 		char name[16];
 
@@ -265,6 +265,7 @@ void scenario_arrived(const char *method, const char *url)
 static void finish(_unused_ void *arg)
 {
 	judge_settled();
+	judge_served_settled();
 	scenario.over = true;
 	if (!net_signal(SIGTERM) && life_is_on())
 		world_violation("the daemon does not hear SIGTERM");
@@ -284,6 +285,7 @@ static void after_life(enum life_end how, int code)
 		disk_power_cut();
 	disk_arm(0, LIFE_KILLED);
 	judge_disk();
+	targets_life_over(how == LIFE_POWER_CUT);
 }
 
 static int64_t time_down(enum life_end how)
@@ -299,8 +301,10 @@ void scenario_run(const char *dir)
 
 	plan_make();
 	make_actors();
+	targets_make(dir);
 	make_world(dir);
 	trouble_plan();
+	targets_start();
 	(void)world_after(OWNER_WORLD, (int64_t)plan.days * 24 * HOUR_MS, finish, NULL);
 	while (!scenario.over) {
 		int64_t up_ms;
