@@ -45,7 +45,9 @@ static uint64_t state_of(const struct domain *d)
 {
 	const struct flight *f = d->flight;
 	const struct record_job *j = d->rec->job;
-	uint64_t h = mix(d->due.slot ? (uint64_t)d->due.due_at : 1, d->ready.slot);
+	/* Never what it is before anything was seen. */
+	uint64_t h = mix(mix(UINT64_C(0xcbf29ce484222325), d->due.slot ? (uint64_t)d->due.due_at : 1),
+			 d->ready.slot);
 
 	if (f) {
 		h = mix(h, (uintptr_t)f->operation);
