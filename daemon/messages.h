@@ -31,7 +31,9 @@
 	X(STUCK, "domain-stuck", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a20")                                         \
 	X(NOTICE, "notice-sent", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a22")                                         \
 	X(NOTICE_FAILED, "notice-failed", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a23")                                \
-	X(METRICS, "metrics-not-available", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a24")
+	X(METRICS, "metrics-not-available", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a24")                              \
+	X(EXPIRING, "certificate-expiring", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a25")                              \
+	X(EXPIRED, "certificate-expired", "a1f6c1de3f8e4b0e9f0c6c3d5b8f1a26")
 
 #define X(id, name, uuid) extern const struct log_msgid MSG_##id;
 MESSAGES_NEWS(X)

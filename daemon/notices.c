@@ -8,6 +8,7 @@
 #include "common/fs.h"
 #include "common/mem.h"
 #include "common/timefmt.h"
+#include "daemon/expiry.h"
 #include "daemon/io/child.h"
 #include "daemon/io/program.h"
 #include "daemon/messages.h"
@@ -67,20 +68,6 @@ static bool has_failed(const struct domain *d)
 	return domain_state(d) == STATE_FAILED;
 }
 
-/* Closer to its end than half of the time that was meant for its renewal. */
-static bool is_expiring(const struct domain *d, int64_t now)
-{
-	const struct record_cert *c = &d->rec->cert;
-	int64_t renew_at;
-	struct view v;
-
-	if (!c->generation)
-		return false;
-	runner_view(d, &v);
-	renew_at = decide_renew_at(&v);
-	return now > c->not_after - (c->not_after - renew_at) / 2;
-}
-
 static void make_round(struct notices_service *s)
 {
 	struct app *a = s->app;
@@ -89,7 +76,7 @@ static void make_round(struct notices_service *s)
 	notices_begin(s->memory);
 	for (size_t i = 0; i < a->n_domains; i++) {
 		const struct domain *d = a->domains[i];
-		bool failed = has_failed(d), expiring = is_expiring(d, now);
+		bool failed = has_failed(d), expiring = expiry_is_near(d, now);
 
 		notices_show(s->memory, d->rec->name, failed, expiring,
 			     !failed && !expiring && domain_state(d) == STATE_VALID, now);

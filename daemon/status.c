@@ -111,7 +111,7 @@ static void deploy_problem(const struct record_deploy *bad, struct problem *ret)
 	ret->message = ret->text;
 }
 
-bool status_problem(const struct domain *d, struct problem *ret)
+static bool find_problem(const struct domain *d, struct problem *ret)
 {
 	const struct record *r = d->rec;
 	const struct record_deploy *bad = failing_deploy(r);
@@ -140,6 +140,29 @@ bool status_problem(const struct domain *d, struct problem *ret)
 		revoked_problem(&r->cert, ret);
 	else
 		return false;
+	return true;
+}
+
+/* Whatever else there is, this comes first: visitors are turned away. */
+bool status_problem(const struct domain *d, struct problem *ret)
+{
+	static const char expired[] = "the installed certificate has expired";
+	const struct record_cert *c = &d->rec->cert;
+	bool found = find_problem(d, ret);
+	char rest[sizeof(ret->text)];
+
+	if (c->generation == 0 || clock_now() < c->not_after)
+		return found;
+	if (!found) {
+		*ret = (struct problem){
+			.code = "expired", .message = expired, .at = c->not_after, .attempts = 1
+		};
+		return true;
+	}
+	snprintf(rest, sizeof(rest), "%s", ret->message ? ret->message : ret->code);
+	snprintf(ret->text, sizeof(ret->text), "%s, and: %.*s", expired,
+		 (int)(sizeof(rest) - sizeof(expired) - 8), rest);
+	ret->message = ret->text;
 	return true;
 }
 

@@ -6,6 +6,7 @@
 
 #include "common/clock.h"
 #include "common/timefmt.h"
+#include "daemon/expiry.h"
 #include "daemon/messages.h"
 #include "daemon/metrics.h"
 
@@ -144,6 +145,7 @@ static void on_timer(void *arg)
 	if (a->stopping)
 		return;
 	stuck_look_at_all(a);
+	expiry_tell(a);
 	timer_set(a->stuck_timer, slack_ms(a) / 3);
 }
 
