@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Records and the two sinks that write to stderr. The journal sink lives with the daemon, which owns
- * libsystemd. Set-up (level, sink) belongs to the start of the process; records may come from any
- * thread, since a sink makes one write(2) per record and shares nothing. */
+ * libsystemd. Records may come from any thread, since a sink makes one write(2) per record and shares
+ * nothing; also while a reload changes level and sink. */
 #include "common/log.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -33,8 +34,15 @@ static const char *const level_names[LOG_LEVEL_NR] = {
 };
 
 static _Atomic(enum log_level) current_level = LOG_LEVEL_INFO;
-static log_sink_fn *current_sink = log_sink_text;
-static void *current_arg;
+
+/* The function is only called with the argument that belongs to it. */
+struct sink {
+	log_sink_fn *fn;
+	void *arg;
+};
+
+static struct sink current_sink = { .fn = log_sink_text };
+static pthread_mutex_t sink_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* False: not this time. */
 static bool count_repeats(const struct log_record *rec, char *message, size_t size)
@@ -50,6 +58,16 @@ static bool count_repeats(const struct log_record *rec, char *message, size_t si
 		snprintf(message + len, size - len, " (%" PRIu64 " times since %s)", v.n,
 			 timefmt_rfc3339(v.first_at, at));
 	return v.show;
+}
+
+static void give_to_sink(const struct log_record *rec)
+{
+	struct sink s;
+
+	(void)pthread_mutex_lock(&sink_lock);
+	s = current_sink;
+	(void)pthread_mutex_unlock(&sink_lock);
+	s.fn(rec, s.arg);
 }
 
 void log_event(enum log_level level, const struct log_msgid *id, const struct log_ctx *ctx, const char *fmt,
@@ -69,7 +87,7 @@ void log_event(enum log_level level, const struct log_msgid *id, const struct lo
 	str_escape(raw, strlen(raw), message, sizeof(message) - COUNT_MAX);
 	rec.message = message;
 	if (count_repeats(&rec, message, sizeof(message)))
-		current_sink(&rec, current_arg);
+		give_to_sink(&rec);
 	errno = saved_errno;
 }
 
@@ -85,8 +103,9 @@ void log_set_level(enum log_level level)
 
 void log_set_sink(log_sink_fn *fn, void *arg)
 {
-	current_sink = fn ? fn : log_sink_text;
-	current_arg = arg;
+	(void)pthread_mutex_lock(&sink_lock);
+	current_sink = (struct sink){ .fn = fn ? fn : log_sink_text, .arg = arg };
+	(void)pthread_mutex_unlock(&sink_lock);
 }
 
 /* A log that cannot be written has nowhere to complain, so errors end here. */

@@ -39,7 +39,8 @@ void log_event(enum log_level level, const struct log_msgid *id, const struct lo
 
 bool log_enabled(enum log_level level);
 void log_set_level(enum log_level level);
-void log_set_sink(log_sink_fn *fn, void *arg); /* NULL fn = text sink */
+/* NULL fn = text sink. Other threads may log meanwhile: the one before may still be called once, so its arg has to live on. */
+void log_set_sink(log_sink_fn *fn, void *arg);
 
 /* "<time> <level> <DVCERT_NAME>: message (KEY=val ...)" on stderr, one write. */
 void log_sink_text(const struct log_record *rec, void *arg);

@@ -11,6 +11,8 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "common/clock.h"
@@ -315,6 +317,44 @@ static void test_stderr_closed(void **state)
 	(void)close(saved);
 }
 
+/* Sinks are called with their own argument only. */
+static char first_arg, second_arg;
+static atomic_uint n_mixed, n_first, n_second;
+
+static void first_sink(_unused_ const struct log_record *rec, void *arg)
+{
+	atomic_fetch_add(arg == &first_arg ? &n_first : &n_mixed, 1);
+}
+
+static void second_sink(_unused_ const struct log_record *rec, void *arg)
+{
+	atomic_fetch_add(arg == &second_arg ? &n_second : &n_mixed, 1);
+}
+
+static void *say_much(_unused_ void *arg)
+{
+	while (atomic_load(&n_first) < 100 || atomic_load(&n_second) < 100)
+		log_event(LOG_LEVEL_INFO, NULL, NULL, "x");
+	return NULL;
+}
+
+/* As a reload does it while a pool thread complains about a state file; under ThreadSanitizer this shows more. */
+static void test_sink_changes_while_others_log(void **state)
+{
+	pthread_t t;
+
+	(void)state;
+	log_set_sink(first_sink, &first_arg);
+	assert_int_equal(pthread_create(&t, NULL, say_much, NULL), 0);
+	while (atomic_load(&n_first) < 100 || atomic_load(&n_second) < 100) {
+		log_set_level(LOG_LEVEL_INFO);
+		log_set_sink(second_sink, &second_arg);
+		log_set_sink(first_sink, &first_arg);
+	}
+	assert_int_equal(pthread_join(t, NULL), 0);
+	assert_int_equal(atomic_load(&n_mixed), 0);
+}
+
 #define LOG_TEST(fn) cmocka_unit_test_setup(fn, reset)
 
 int main(void)
@@ -330,6 +370,7 @@ int main(void)
 		LOG_TEST(test_levels),
 		LOG_TEST(test_level_names),
 		LOG_TEST(test_stderr_closed),
+		LOG_TEST(test_sink_changes_while_others_log),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
