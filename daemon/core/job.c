@@ -13,9 +13,6 @@
 
 #define BIT(p) (1u << (p))
 
-/* A value is renewed this long before it expires. */
-#define TOKEN_MARGIN 86400
-
 struct phase_row {
 	const char *name;
 	enum job_op op;
@@ -29,7 +26,7 @@ static const struct phase_row PHASES[PHASE_NR] = {
 				   BIT(PHASE_DOWNLOAD) },
 	[PHASE_RESOLVE] = { "resolve", OP_FIND, BIT(PHASE_SUBMIT) | BIT(PHASE_WAIT) },
 	[PHASE_PUBLISH] = { "publish", OP_PUBLISH, BIT(PHASE_CHECK) | BIT(PHASE_WAIT) },
-	[PHASE_CHECK] = { "check", OP_CHECK, BIT(PHASE_PUBLISH) | BIT(PHASE_WAIT) },
+	[PHASE_CHECK] = { "check", OP_CHECK, BIT(PHASE_WAIT) },
 	[PHASE_WAIT] = { "wait", OP_INFO, BIT(PHASE_PUBLISH) | BIT(PHASE_DOWNLOAD) },
 	[PHASE_DOWNLOAD] = { "download", OP_DOWNLOAD, BIT(PHASE_INSTALL) | BIT(PHASE_WAIT) },
 	[PHASE_INSTALL] = { "install", OP_INSTALL, BIT(PHASE_WAIT) },
@@ -163,20 +160,6 @@ void job_give_up(struct job_ctx *c, const char *code, const char *message)
 	job_end(c);
 }
 
-bool job_token_is_usable(const struct job_ctx *c)
-{
-	const struct record_job *j = c->job;
-
-	return j->dcv_token &&
-	       (j->dcv_token_expires_at == 0 || c->env->now < j->dcv_token_expires_at - TOKEN_MARGIN);
-}
-
-bool job_waits_for_click(const struct job_ctx *c)
-{
-	return c->job->method == CFG_DCV_EMAIL && c->env->spec->dcv.method == CFG_DCV_EMAIL &&
-	       (!c->job->method_asked || c->job->method_refused);
-}
-
 /* Where the records go is found out before they are recorded, because a name may be delegated by a CNAME. */
 static bool needs_targets(const struct job_ctx *c)
 {
@@ -192,7 +175,7 @@ static enum job_op next_early_op(const struct job_ctx *c)
 		return OP_PREPARE;
 	if (!j->instant)
 		return OP_NONE;
-	if (!job_token_is_usable(c))
+	if (!job_value_is_usable(c))
 		return OP_EARLY;
 	if (!j->published && needs_targets(c))
 		return OP_TARGETS;
@@ -207,16 +190,18 @@ static enum job_op next_publish_op(const struct job_ctx *c)
 
 	if (j->method != c->env->spec->dcv.method || (j->method_asked && !j->method_refused))
 		return OP_METHOD;
-	if (!job_token_is_usable(c))
+	if (!job_value_is_usable(c))
 		return OP_TOKEN;
 	return needs_targets(c) ? OP_TARGETS : OP_PUBLISH;
 }
 
-/* Put up again where the CA did not see it, then our own look, then the CA's. */
+/* Put up again where the CA did not see it, or another value, then our own look, then the CA's. */
 static enum job_op next_check_op(const struct job_ctx *c)
 {
 	const struct record_job *j = c->job;
 
+	if (!job_value_is_usable(c))
+		return OP_TOKEN;
 	if (j->republish)
 		return needs_targets(c) ? OP_TARGETS : OP_PUBLISH;
 	return j->looked ? OP_CHECK : OP_LOOK;
@@ -281,9 +266,7 @@ static void take_spec(struct job_ctx *c)
 	j->instant = j->kind == JOB_ORDER && c->env->instant && proof_can_be_early(spec->dcv.method);
 	j->is_paid = j->kind == JOB_ORDER || !record_names_are_among(j->names, c->rec->cert.names);
 	j->published = false;
-	j->looked = false;
-	j->looks = 0;
-	job_set_str(&j->dcv_token, NULL);
+	job_take_value(j, NULL, 0);
 	job_set_str(&j->targets, NULL);
 }
 
@@ -346,7 +329,7 @@ static void begin_submit(struct job_ctx *c)
 	}
 	if (!may_spend(c))
 		return;
-	if (j->instant && (!j->published || !job_token_is_usable(c))) {
+	if (j->instant && (!j->published || !job_value_is_usable(c))) {
 		job_go(c, PHASE_PREPARE);
 		return;
 	}

@@ -19,12 +19,8 @@ static void adopt_order(struct job_ctx *c)
 	if (ev->certificate_id)
 		j->certificate_id = ev->certificate_id;
 	/* Request tokens have done what they could: from here on the CA's random value counts. */
-	if (ev->dcv_token || j->instant) {
-		job_set_str(&j->dcv_token, ev->dcv_token);
-		j->dcv_token_expires_at = ev->dcv_token_expires_at;
-		j->looked = false;
-		j->looks = 0;
-	}
+	if (ev->dcv_token || j->instant)
+		job_take_value(j, ev->dcv_token, ev->dcv_token_expires_at);
 	j->instant = false;
 	j->absents = 0; /* of the reference; what is counted from here on is something else */
 	record_set_error(c->rec, c->env->now, NULL, NULL);
@@ -67,10 +63,8 @@ static void on_early(struct job_ctx *c)
 			no_early_proof(c);
 		return;
 	}
-	job_set_str(&j->dcv_token, c->ev->dcv_token);
-	j->dcv_token_expires_at = c->env->now + EARLY_LIFE;
+	job_take_value(j, c->ev->dcv_token, c->env->now + EARLY_LIFE);
 	j->published = false;
-	j->looks = 0;
 	j->attempts = 0;
 	c->u->persist = true;
 	job_begin(c);

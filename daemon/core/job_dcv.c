@@ -8,6 +8,37 @@
 
 /* Our own look fails this often before the CA is asked all the same: it delays, it never blocks. */
 #define LOOKS_BEFORE_ASKING 5
+/* A value is renewed this long before it expires. */
+#define VALUE_MARGIN 86400
+/* The CA may look for another value than ours, and no answer says so: somebody made a new one in the console, or a request that makes
+ * one reached the CA twice. So after that many checks in vain it is asked for a value again, which costs nothing: most of a day
+ * of them, or an hour when our own look finds what the CA does not. Not sooner, because the servers of a name may lag, and would
+ * then be behind for ever; and pauses go on growing, so that the next one takes longer. */
+#define DOUBTS_MAX	   24
+#define DOUBTS_THOUGH_SEEN 4
+
+void job_take_value(struct record_job *j, const char *value, int64_t expires_at)
+{
+	job_set_str(&j->dcv_token, value);
+	j->dcv_token_expires_at = expires_at;
+	j->looked = false;
+	j->looks = 0;
+	j->doubts = 0;
+}
+
+bool job_value_is_usable(const struct job_ctx *c)
+{
+	const struct record_job *j = c->job;
+
+	return j->dcv_token && j->doubts < DOUBTS_MAX &&
+	       (j->dcv_token_expires_at == 0 || c->env->now < j->dcv_token_expires_at - VALUE_MARGIN);
+}
+
+bool job_waits_for_click(const struct job_ctx *c)
+{
+	return c->job->method == CFG_DCV_EMAIL && c->env->spec->dcv.method == CFG_DCV_EMAIL &&
+	       (!c->job->method_asked || c->job->method_refused);
+}
 
 /* Who has to click what. The lists are cut where a person would stop reading. */
 static char *click_text(const struct job_ctx *c)
@@ -31,6 +62,19 @@ void job_wait_for_click(struct job_ctx *c)
 	c->u->persist = true;
 }
 
+/* Records of the method or of the value before are being taken down. Beside a CNAME there can be no other record, so servers would drop the new one
+ * without a word, or what was our own CNAME would pass for a delegation. */
+static bool has_old_records(const struct job_ctx *c)
+{
+	for (uint32_t i = 0; i < c->rec->n_proofs; i++) {
+		const struct record_proof *p = &c->rec->proofs[i];
+
+		if (p->place != PROOF_WEBROOT && !proof_is_needed(c->rec, p))
+			return true;
+	}
+	return false;
+}
+
 void job_on_token(struct job_ctx *c)
 {
 	struct record_job *j = c->job;
@@ -39,15 +83,16 @@ void job_on_token(struct job_ctx *c)
 		job_question_fault(c);
 		return;
 	}
-	job_set_str(&j->dcv_token, c->ev->dcv_token);
-	j->dcv_token_expires_at = c->ev->dcv_token_expires_at;
-	j->looked = false;
-	j->looks = 0;
+	job_take_value(j, c->ev->dcv_token, c->ev->dcv_token_expires_at);
+	j->republish = j->phase == PHASE_CHECK;
 	c->u->persist = true;
 	/* A value that is already expired would ask again and again: take it for good until the next check. */
-	if (!job_token_is_usable(c))
+	if (!job_value_is_usable(c))
 		j->dcv_token_expires_at = 0;
-	job_begin(c);
+	if (j->method == CFG_DCV_DNS_CNAME_TOKEN && has_old_records(c))
+		j->next_at = c->env->now + c->env->tempo;
+	else
+		job_begin(c);
 }
 
 /* The CA may take it although its answer is lost, and the configuration may want the old one again by then. A method is the order's:
@@ -78,19 +123,6 @@ static void method_is_known(struct job_ctx *c)
 		job_set_str(&c->rec->cert.method, cfg_dcv_method_name(j->method));
 }
 
-/* Records of the method before are being taken down. Beside a CNAME there can be no other record, so servers would drop the new one
- * without a word, or what was our own CNAME would pass for a delegation. */
-static bool has_old_records(const struct job_ctx *c)
-{
-	for (uint32_t i = 0; i < c->rec->n_proofs; i++) {
-		const struct record_proof *p = &c->rec->proofs[i];
-
-		if (p->place != PROOF_WEBROOT && !proof_is_needed(c->rec, p))
-			return true;
-	}
-	return false;
-}
-
 /* The configuration wants another method than the order was placed with. */
 void job_on_method(struct job_ctx *c)
 {
@@ -105,11 +137,8 @@ void job_on_method(struct job_ctx *c)
 		return;
 	}
 	/* The value goes with the method; what a refusal does not tell is asked for. */
-	job_set_str(&j->dcv_token, c->ev->dcv_token);
-	j->dcv_token_expires_at = c->ev->dcv_token_expires_at;
+	job_take_value(j, c->ev->dcv_token, c->ev->dcv_token_expires_at);
 	job_set_str(&j->targets, NULL);
-	j->looked = false;
-	j->looks = 0;
 	j->attempts = 0;
 	c->u->persist = true;
 	if (job_waits_for_click(c)) {
@@ -181,11 +210,33 @@ void job_on_look(struct job_ctx *c)
 	job_retry_at(c, o->code, o->message, job_pause(c, j->attempts, RETRY_CHECK_CAP));
 }
 
+/* The proof may be gone (a site was deployed over it) or in the wrong place (the webroot changed): it is put up again. Then one look
+ * of ours before each further check, for a message that tells what is wrong. */
+static void not_seen(struct job_ctx *c)
+{
+	const struct job_event *ev = c->ev;
+	struct record_job *j = c->job;
+	bool seen_by_us = c->env->look && j->looks < LOOKS_BEFORE_ASKING;
+	_cleanup_free_ char *text = NULL;
+
+	j->doubts += seen_by_us ? DOUBTS_THOUGH_SEEN : 1;
+	j->republish = true;
+	job_set_str(&j->targets, NULL);
+	j->looked = !c->env->look;
+	j->looks = LOOKS_BEFORE_ASKING - 1;
+	if (ev->token_expired)
+		job_take_value(j, NULL, 0);
+	text = xasprintf("the CA does not see the proof yet%s%s%s", ev->detail ? ": " : "",
+			 ev->detail ? ev->detail : "",
+			 job_value_is_usable(c) ? "" : "; next it is asked for another value");
+	job_retry_at(c, "not_validated", text, job_pause(c, j->attempts, RETRY_CHECK_CAP));
+	job_report(c->u, REPORT_NOT_YET, "%s", c->rec->error.message);
+}
+
 void job_on_check(struct job_ctx *c)
 {
 	const struct job_event *ev = c->ev;
 	struct record_job *j = c->job;
-	_cleanup_free_ char *text = NULL;
 
 	if (ev->kind == EV_FAULT) {
 		job_question_fault(c);
@@ -203,18 +254,5 @@ void job_on_check(struct job_ctx *c)
 		job_go_at(c, PHASE_WAIT, c->env->now + RETRY_INFO_FIRST * c->env->tempo);
 		return;
 	}
-	/* The proof may be gone (a site was deployed over it) or in the wrong place (the webroot changed): put it up
-	 * again. Then one look of ours before each further check, for a message that tells what is wrong. */
-	j->republish = true;
-	job_set_str(&j->targets, NULL);
-	j->looked = !c->env->look;
-	j->looks = LOOKS_BEFORE_ASKING - 1;
-	text = xasprintf("the CA does not see the proof yet%s%s", ev->detail ? ": " : "",
-			 ev->detail ? ev->detail : "");
-	job_retry_at(c, "not_validated", text, job_pause(c, j->attempts, RETRY_CHECK_CAP));
-	job_report(c->u, REPORT_NOT_YET, "%s", c->rec->error.message);
-	if (ev->token_expired)
-		job_set_str(&j->dcv_token, NULL);
-	if (!job_token_is_usable(c))
-		job_go_at(c, PHASE_PUBLISH, j->next_at);
+	not_seen(c);
 }

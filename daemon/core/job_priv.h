@@ -19,7 +19,9 @@ void job_go_at(struct job_ctx *c, enum job_phase to, int64_t at);
 /* Starts what the present phase has to do. */
 void job_begin(struct job_ctx *c);
 enum job_op job_next_op(const struct job_ctx *c);
-bool job_token_is_usable(const struct job_ctx *c);
+/* The CA's random value, or our request tokens, with all that is known of how it fares; NULL: there is none any more. */
+void job_take_value(struct record_job *j, const char *value, int64_t expires_at);
+bool job_value_is_usable(const struct job_ctx *c);
 /* E-mail: nothing is published, somebody has to click. */
 bool job_waits_for_click(const struct job_ctx *c);
 

@@ -70,7 +70,8 @@ struct record_job {
 	bool instant;		      /* request tokens are published before the order is placed */
 	bool published;		      /* ... and they are up */
 	unsigned looks;		      /* how often our own look failed for this value */
-	bool looked;		      /* our own look is done with (seen, switched off, or given up) */
+	unsigned doubts;   /* how much speaks against this value: checks in which the CA did not see it */
+	bool looked;	   /* our own look is done with (seen, switched off, or given up) */
 	bool republish;	   /* the CA did not see the proof: put it up again before it is asked again */
 	bool yielded;	   /* the proof may go: another order has the webroot until this one is tried again */
 	bool validated;	   /* the CA said that every name is proven */

@@ -211,6 +211,7 @@ static int decode_job_fields(const struct json *o, struct record_job *j, struct 
 		{ "posts", offsetof(struct record_job, posts) },
 		{ "absents", offsetof(struct record_job, absents) },
 		{ "looks", offsetof(struct record_job, looks) },
+		{ "doubts", offsetof(struct record_job, doubts) },
 		{ "refusals", offsetof(struct record_job, refusals) },
 		{ "bad_certs", offsetof(struct record_job, bad_certs) },
 		{ "attempts", offsetof(struct record_job, attempts) },

@@ -76,6 +76,7 @@ static struct json *encode_job(const struct record_job *j)
 		json_set_bool(o, "published", j->published);
 	}
 	json_set_i64(o, "looks", j->looks);
+	json_set_i64(o, "doubts", j->doubts);
 	json_set_bool(o, "looked", j->looked);
 	json_set_bool(o, "republish", j->republish);
 	json_set_bool(o, "yielded", j->yielded);

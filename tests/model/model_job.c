@@ -124,11 +124,12 @@ static bool all_moves_taken(void)
 int main(int argc, char **argv)
 {
 	static const struct m_setup SETUPS[] = {
-		{ .name = "webroot, own look", .tempo = 1, .look = true, .max_proofs = 2 },
+		{ .name = "webroot, own look", .tempo = 1, .look = true, .values = true, .max_proofs = 2 },
 		{ .name = "responder, no look, shortest pauses",
 		  .tempo = 4,
 		  .rnd = 1023,
 		  .responder = true,
+		  .values = true,
 		  .max_proofs = 2 },
 		{ .name = "shared webroot that changes",
 		  .tempo = 1,
@@ -157,6 +158,7 @@ int main(int argc, char **argv)
 		{ .name = "records in DNS, delegated names",
 		  .tempo = 1,
 		  .dns = true,
+		  .values = true,
 		  .cancels = true,
 		  .max_proofs = 3,
 		  .max_faults = 3 },

@@ -40,6 +40,8 @@
 /* Failed looks: none, one to go, too many. */
 #define M_LOOKS_LAST 4
 #define M_LOOKS	     5
+/* Doubts of a value: none, one check to go, too many. */
+#define M_DOUBTS 24
 /* The unit of time. Every pause is rounded up to it: the model's timers are late, as timers may be. */
 #define TICK	     (RETRY_ABSENT_AGE / 3) /* tempos */
 #define M_LAG	     (RETRY_ABSENT_AGE / TICK)
@@ -57,7 +59,7 @@ struct m_job {
 	uint8_t target;	    /* of the TXT record: 0 not known, else 1 + place */
 	uint8_t absent_age; /* 0: none, else 1 + ticks */
 	uint8_t order, cert, token, token_left, looks, looked, republish, yielded, validated, issued,
-		refusals, bad_certs, attempts;
+		refusals, bad_certs, attempts, doubts;
 	uint8_t next; /* 0: now, 1: due, else 1 + ticks */
 };
 
@@ -116,6 +118,7 @@ struct m_setup {
 	bool console;	     /* somebody reissues there, too, and the plan may end */
 	bool names;	     /* the other configuration has one more name */
 	bool instant;
+	bool values;  /* the value may change at the CA, and doubts of ours are counted */
 	bool dns;     /* both configurations prove by TXT records */
 	bool methods; /* the other one does, the first one has a webroot */
 	bool leaves;  /* the domain is taken out of the YAML, and comes back */
@@ -226,6 +229,7 @@ static inline struct record_job *job_make(const struct m_setup *m, const struct 
 	r->dcv_token = named('T', j->token);
 	r->dcv_token_expires_at = token_time(j->token_left);
 	r->looks = j->looks;
+	r->doubts = j->doubts;
 	r->looked = j->looked;
 	r->republish = j->republish;
 	r->yielded = j->yielded;
@@ -305,6 +309,7 @@ static inline struct m_job job_pack(const struct m_setup *m, const struct record
 	j.token = number(r->dcv_token);
 	j.token_left = token_left(r->dcv_token_expires_at);
 	j.looks = r->looks >= M_LOOKS ? M_LOOKS : r->looks ? M_LOOKS_LAST : 0;
+	j.doubts = !m->values ? 0 : r->doubts >= M_DOUBTS ? M_DOUBTS : r->doubts ? M_DOUBTS - 1 : 0;
 	j.looked = r->looked;
 	j.republish = r->republish;
 	j.yielded = r->yielded;

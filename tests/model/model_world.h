@@ -82,6 +82,16 @@ static inline void plan_moves(const struct m_from *f)
 	}
 }
 
+/* Ours is stale from here on, and no answer says so: somebody asked for a new value in the console, or a request that makes one
+ * reached the CA twice. */
+static inline void value_changes(const struct m_from *f)
+{
+	struct m_next n = next_of(f);
+
+	effect_token(&n);
+	f->emit(f->arg, "CA: another value", FAULTY, &n);
+}
+
 static inline void ca_moves(const struct m_from *f)
 {
 	bool ours = order_is_ours(f->s);
@@ -98,6 +108,8 @@ static inline void ca_moves(const struct m_from *f)
 		break;
 	default: break;
 	}
+	if (f->m->values && ours && names_are_open(f->s))
+		value_changes(f);
 	if (ours)
 		ca_ends(f);
 	else if (order_lives(f->s))

@@ -168,10 +168,124 @@ static void test_value_that_the_ca_calls_expired(void **state)
 	r->job->looked = true;
 	u = step_in(r, &env, (struct job_event){ .kind = EV_DONE, .op = OP_CHECK, .token_expired = true });
 	assert_true(u.persist);
-	assert_int_equal(r->job->phase, PHASE_PUBLISH);
+	assert_int_equal(r->job->phase, PHASE_CHECK);
 	assert_int_equal(duty_clean_due(r, T0), 0);
 	env.now = r->job->next_at;
 	assert_int_equal(step_in(r, &env, (struct job_event){ .kind = EV_WAKE }).start, OP_TOKEN);
+}
+
+/* One round: woken, what has to be put up is, our own look, and the CA does not see it. The operation that the wake-up began. */
+static enum job_op unseen_round(struct record *r, struct job_env *env, bool seen_by_us)
+{
+	struct job_update u;
+	enum job_op first;
+
+	env->now = r->job->next_at;
+	u = step_in(r, env, (struct job_event){ .kind = EV_WAKE });
+	first = u.start;
+	if (u.start == OP_TOKEN)
+		u = step_in(r, env,
+			    (struct job_event){ .kind = EV_DONE,
+						.op = OP_TOKEN,
+						.dcv_token = "fresh",
+						.dcv_token_expires_at = env->now + 30 * DAY });
+	if (u.start == OP_TARGETS)
+		u = targets(r, env, "x.example");
+	assert_int_equal(u.start, OP_PUBLISH);
+	u = done_in(r, env, OP_PUBLISH);
+	for (unsigned i = 0; u.start == OP_LOOK && !seen_by_us; i++) {
+		u = fault_in(r, env, OP_LOOK, FAULT_UNCLEAR);
+		if (r->job->next_at <= env->now)
+			continue;
+		assert_true(i < 5);
+		env->now = r->job->next_at;
+		u = step_in(r, env, (struct job_event){ .kind = EV_WAKE });
+	}
+	if (u.start == OP_LOOK)
+		u = done_in(r, env, OP_LOOK);
+	assert_int_equal(u.start, OP_CHECK);
+	u = done_in(r, env, OP_CHECK);
+	assert_int_equal(u.start, OP_NONE);
+	assert_true(u.persist);
+	return first;
+}
+
+/* The CA goes on not to see a value: it may look for another one, and is asked for it, sooner when our own look sees ours. */
+static void test_value_in_doubt(void **state)
+{
+	static const struct {
+		bool look, seen;
+		unsigned rounds; /* until it is asked */
+	} ROWS[] = { { true, true, 6 }, { true, false, 24 }, { false, false, 24 } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(ROWS); i++) {
+		struct job_env env = env_of(&SPEC_TXT);
+		_cleanup_(record_freep) struct record *r = placed(PHASE_CHECK, &SPEC_TXT);
+		unsigned pauses, n = 0;
+
+		env.look = ROWS[i].look;
+		r->job->next_at = env.now;
+		r->job->republish = true;
+		r->job->looks = 4;
+		while (unseen_round(r, &env, ROWS[i].seen) != OP_TOKEN) {
+			assert_string_equal(r->job->dcv_token, "token");
+			assert_true(++n <= ROWS[i].rounds);
+		}
+		assert_int_equal(n, ROWS[i].rounds);
+		/* The new one is listed and up, the old one may go, and the pauses go on growing. */
+		assert_string_equal(r->job->dcv_token, "fresh");
+		assert_int_equal(r->n_proofs, 2);
+		assert_string_equal(r->proofs[duty_clean_due(r, env.now)].value, "token");
+		pauses = r->job->attempts;
+		assert_true(pauses > n);
+		assert_int_equal(r->job->phase, PHASE_CHECK);
+		/* The next one has to earn it as well. */
+		assert_int_not_equal(unseen_round(r, &env, ROWS[i].seen), OP_TOKEN);
+	}
+}
+
+/* There can be one CNAME at a name: the old one has a moment to go. */
+static void test_another_value_by_cname(void **state)
+{
+	struct job_env env = env_of(&SPEC_CNAME);
+	_cleanup_(record_freep) struct record *r = placed(PHASE_CHECK, &SPEC_CNAME);
+
+	(void)state;
+	assert_true(proof_record(r, &SPEC_CNAME));
+	r->job->doubts = 24;
+	r->job->next_at = T0;
+	assert_int_equal(step_in(r, &env, (struct job_event){ .kind = EV_WAKE }).start, OP_TOKEN);
+	assert_int_equal(
+		step_in(r, &env, (struct job_event){ .kind = EV_DONE, .op = OP_TOKEN, .dcv_token = "t" })
+			.start,
+		OP_NONE);
+	assert_int_equal(r->job->next_at, T0 + TEMPO);
+	assert_int_equal(duty_clean_due(r, T0), 0);
+	env.now = r->job->next_at;
+	assert_int_equal(step_in(r, &env, (struct job_event){ .kind = EV_WAKE }).start, OP_PUBLISH);
+}
+
+/* The old value stays up, and in the record, until there is another one: it may be the right one after all. */
+static void test_another_value_cannot_be_had(void **state)
+{
+	struct job_env env = env_of(&SPEC_TXT);
+	_cleanup_(record_freep) struct record *r = placed(PHASE_CHECK, &SPEC_TXT);
+
+	(void)state;
+	job_fixture_set(&r->job->targets, "x.example");
+	assert_true(proof_record(r, &SPEC_TXT));
+	r->job->looked = true;
+	r->job->doubts = 23;
+	(void)done_in(r, &env, OP_CHECK);
+	assert_non_null(strstr(r->error.message, "; next it is asked for another value"));
+	for (unsigned i = 0; i < 3; i++) {
+		env.now = r->job->next_at;
+		assert_int_equal(step_in(r, &env, (struct job_event){ .kind = EV_WAKE }).start, OP_TOKEN);
+		(void)fault_in(r, &env, OP_TOKEN, FAULT_UNCLEAR);
+		assert_string_equal(r->job->dcv_token, "token");
+		assert_int_equal(duty_clean_due(r, env.now), DUTY_NONE);
+	}
 }
 
 /* --- mail --- */
@@ -390,6 +504,9 @@ int main(void)
 		cmocka_unit_test(test_cname_needs_no_targets),
 		cmocka_unit_test(test_when_records_may_go),
 		cmocka_unit_test(test_value_that_the_ca_calls_expired),
+		cmocka_unit_test(test_value_in_doubt),
+		cmocka_unit_test(test_another_value_by_cname),
+		cmocka_unit_test(test_another_value_cannot_be_had),
 		cmocka_unit_test(test_mail),
 		cmocka_unit_test(test_mail_after_a_restart),
 		cmocka_unit_test(test_mail_that_was_answered),

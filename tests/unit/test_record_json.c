@@ -42,6 +42,7 @@ static struct record_job *full_job(void)
 		.order_valid_until = T0 + 4,
 		.dcv_token_expires_at = T0 + 5,
 		.looks = 5,
+		.doubts = 7,
 		.looked = true,
 		.republish = true,
 		.yielded = true,
@@ -198,6 +199,7 @@ static void same_job(const struct record_job *a, const struct record_job *b)
 	same_text(a->dcv_token, b->dcv_token);
 	assert_int_equal(a->dcv_token_expires_at, b->dcv_token_expires_at);
 	assert_int_equal(a->looks, b->looks);
+	assert_int_equal(a->doubts, b->doubts);
 	assert_int_equal(a->looked, b->looked);
 	assert_int_equal(a->republish, b->republish);
 	assert_int_equal(a->yielded, b->yielded);
