@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JSON behind a fence. json-c keeps the tree and writes the text; its tokener is not used. A strict scan
+/* JSON behind a fence. json-c keeps the tree; neither its tokener nor its printer is used. A strict scan
  * in front of the tokener would have left two grammars that may disagree, and the tokener does not tell
  * an integer that it cut to the limit of int64 from one that was there. So the text is read here, once.
  *
@@ -9,6 +9,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <string.h>
 
@@ -429,15 +430,119 @@ void json_set_time(struct json *obj, const char *key, int64_t at)
 	json_set_str(obj, key, at ? timefmt_rfc3339(at, buf) : NULL);
 }
 
+/* ---- writing ---------------------------------------------------------------------------------- */
+
+/* json-c's own printer leaves out what it finds no memory for, and says nothing: a request without one of its words, a record without
+ * one of its members. Here memory that runs out ends the process. The text is what json-c writes,
+ * but for {} and [], which stay on one line. */
+
+static void write_escape(struct strbuf *sb, unsigned char c)
+{
+	static const char NAMED[] = "\"\\\b\f\n\r\t", LETTERS[] = "\"\\bfnrt";
+	const char *at = c ? strchr(NAMED, c) : NULL;
+
+	if (at) {
+		strbuf_addc(sb, '\\');
+		strbuf_addc(sb, LETTERS[at - NAMED]);
+	} else {
+		strbuf_addf(sb, "\\u%04x", c);
+	}
+}
+
+static void write_text(struct strbuf *sb, const char *s, size_t len)
+{
+	size_t done = 0;
+
+	strbuf_addc(sb, '"');
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)s[i];
+
+		if (c >= ' ' && c != '"' && c != '\\')
+			continue;
+		strbuf_add(sb, s + done, i - done);
+		write_escape(sb, c);
+		done = i + 1;
+	}
+	strbuf_add(sb, s + done, len - done);
+	strbuf_addc(sb, '"');
+}
+
+/* level: how deep, or -1 for a text without white space. */
+static void write_break(struct strbuf *sb, int level)
+{
+	if (level < 0)
+		return;
+	strbuf_addc(sb, '\n');
+	for (int i = 0; i < level; i++)
+		strbuf_adds(sb, "  ");
+}
+
+static void write_value(struct strbuf *sb, struct json_object *o, int level);
+
+static void write_object(struct strbuf *sb, struct json_object *o, int level)
+{
+	int below = level < 0 ? level : level + 1;
+	size_t n = 0;
+
+	strbuf_addc(sb, '{');
+	for (const struct lh_entry *e = lh_table_head(json_object_get_object(o)); e; e = e->next) {
+		const char *key = e->k;
+
+		if (n++ > 0)
+			strbuf_addc(sb, ',');
+		write_break(sb, below);
+		write_text(sb, key, strlen(key));
+		strbuf_adds(sb, level < 0 ? ":" : ": ");
+		write_value(sb, lh_entry_v(e), below);
+	}
+	if (n > 0)
+		write_break(sb, level);
+	strbuf_addc(sb, '}');
+}
+
+static void write_array(struct strbuf *sb, struct json_object *o, int level)
+{
+	int below = level < 0 ? level : level + 1;
+	size_t n = json_object_array_length(o);
+
+	strbuf_addc(sb, '[');
+	for (size_t i = 0; i < n; i++) {
+		if (i > 0)
+			strbuf_addc(sb, ',');
+		write_break(sb, below);
+		write_value(sb, json_object_array_get_idx(o, i), below);
+	}
+	if (n > 0)
+		write_break(sb, level);
+	strbuf_addc(sb, ']');
+}
+
+static void write_value(struct strbuf *sb, struct json_object *o, int level)
+{
+	switch (json_object_get_type(o)) {
+	case json_type_null: strbuf_adds(sb, "null"); break;
+	case json_type_boolean: strbuf_adds(sb, json_object_get_boolean(o) ? "true" : "false"); break;
+	case json_type_int: strbuf_addf(sb, "%" PRId64, json_object_get_int64(o)); break;
+	/* The text that the parser kept: there are no others. */
+	case json_type_double: strbuf_adds(sb, json_object_get_userdata(o)); break;
+	case json_type_string:
+		write_text(sb, json_object_get_string(o), (size_t)json_object_get_string_len(o));
+		break;
+	case json_type_object: write_object(sb, o, level); break;
+	case json_type_array: write_array(sb, o, level); break;
+	}
+}
+
 void json_write(const struct json *j, unsigned flags, struct strbuf *sb)
 {
-	int how = JSON_C_TO_STRING_NOSLASHESCAPE;
-	const char *text;
+	bool failed_before = sb->failed;
+	size_t from = sb->len;
 
-	if (flags & JSON_PRETTY)
-		how |= JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED;
-	text = json_object_to_json_string_ext(to_c(j), how);
-	if (!text)
-		abort();
-	strbuf_adds(sb, text);
+	sb->failed = false;
+	write_value(sb, to_c(j), flags & JSON_PRETTY ? 0 : -1);
+	if (sb->failed && sb->data) { /* all of it or nothing */
+		sb->len = from;
+		sb->data[from] = '\0';
+	}
+	sb->failed |= failed_before;
 }

@@ -71,5 +71,5 @@ void json_add_str(struct json *arr, const char *val);
 void json_set_time(struct json *obj, const char *key, int64_t at);
 
 enum { JSON_PRETTY = 1 };
-/* Appends the text (slashes not escaped, no final newline). */
+/* Appends the text (slashes not escaped, no final newline), or nothing where it would pass the cap. */
 void json_write(const struct json *j, unsigned flags, struct strbuf *sb);

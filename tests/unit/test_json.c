@@ -516,6 +516,25 @@ static void test_pretty(void **state)
 	check_write(back, 0, "{\"a\":[1,{\"b\":\"c/d\"}],\"n\":null}");
 }
 
+/* What json-c itself writes. */
+static void test_bytes(void **state)
+{
+	_cleanup_(json_freep) struct json *j =
+		parse("{\"e\":{},\"l\":[],\"n\":[[],{}],\"b\":[true,false],\"i\":-9223372036854775808,"
+		      "\"d\":1.50e3,\"s\":\"\\u0001\\b\\f\\n\\r\\t\\u001f\\\"\\\\/\\u007f\\u00e9\"}");
+	_cleanup_(strbuf_done) struct strbuf sb = STRBUF_INIT(CAP);
+
+	(void)state;
+	json_write(j, 0, &sb);
+	assert_string_equal(strbuf_str(&sb),
+			    "{\"e\":{},\"l\":[],\"n\":[[],{}],\"b\":[true,false],\"i\":-9223372036854775808,"
+			    "\"d\":1.50e3,\"s\":\"\\u0001\\b\\f\\n\\r\\t\\u001f\\\"\\\\/\x7f\xc3\xa9\"}");
+	strbuf_clear(&sb);
+	json_write(j, JSON_PRETTY, &sb);
+	assert_non_null(strstr(strbuf_str(&sb),
+			       "{\n  \"e\": {},\n  \"l\": [],\n  \"n\": [\n    [],\n    {}\n  ],\n"));
+}
+
 static void test_write_respects_cap(void **state)
 {
 	_cleanup_(json_freep) struct json *j = parse("[1,2,3]");
@@ -577,6 +596,7 @@ int main(void)
 		cmocka_unit_test(test_invalid_utf8_is_repaired),
 		cmocka_unit_test(test_every_character_round_trips),
 		cmocka_unit_test(test_pretty),
+		cmocka_unit_test(test_bytes),
 		cmocka_unit_test(test_write_respects_cap),
 		cmocka_unit_test(test_wipe),
 		cmocka_unit_test(test_free_null),
