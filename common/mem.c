@@ -41,6 +41,11 @@ void *xrealloc_array(void *p, size_t n, size_t size)
 	return q;
 }
 
+void *xrealloc(void *p, size_t size)
+{
+	return xrealloc_array(p, size, 1);
+}
+
 char *xstrdup(const char *s)
 {
 	return xstrndup(s, strlen(s));

@@ -16,6 +16,9 @@ void *xcalloc(size_t n, size_t size) __attribute__((malloc, returns_nonnull));
 /* Grows or shrinks p to n * size bytes (new bytes are not zeroed); p may be NULL. */
 void *xrealloc_array(void *p, size_t n, size_t size) _must_check_;
 
+/* The same for one size in bytes; what libraries want that let their allocator be replaced. */
+void *xrealloc(void *p, size_t size) _must_check_;
+
 /* Copies; s must not be NULL. xstrdup_opt(NULL) is NULL. */
 char *xstrdup(const char *s) __attribute__((malloc, returns_nonnull));
 char *xstrdup_opt(const char *s);

@@ -356,6 +356,8 @@ static int yaml_run(struct yaml_builder *b, yaml_parser_t *p, const char *text, 
 		yaml_event_t ev;
 
 		if (!yaml_parser_parse(p, &ev)) {
+			if (p->error == YAML_MEMORY_ERROR)
+				abort(); /* see common/mem.h: no mistake of whoever wrote the file */
 			yaml_complain_parser(b, p, text, len);
 			return -EINVAL;
 		}

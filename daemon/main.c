@@ -2,6 +2,7 @@
 /* dvcertd: arguments, then app_run(). */
 #include "config/load.h"
 #include "daemon/app.h"
+#include "daemon/pki/key.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -38,6 +39,7 @@ int main(int argc, char **argv)
 	bool check = false;
 	int opt;
 
+	pki_begin();
 	while ((opt = getopt_long(argc, argv, "c:h", OPTIONS, NULL)) != -1) {
 		switch (opt) {
 		case 'c': file = optarg; break;

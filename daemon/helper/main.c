@@ -23,6 +23,7 @@
 #include "daemon/helper/trust.h"
 #include "daemon/helper/verbs.h"
 #include "daemon/ops/journal.h"
+#include "daemon/pki/key.h"
 
 static const char USAGE[] =
 	"usage: dvcertd-helper [-c FILE] [--state-dir DIR]\n"
@@ -251,6 +252,7 @@ int main(int argc, char **argv)
 	struct options o = { .file = CONFIG_DEFAULT_FILE };
 	int opt;
 
+	pki_begin();
 	while ((opt = getopt_long(argc, argv, "c:h", OPTIONS, NULL)) != -1) {
 		switch (opt) {
 		case 'c': o.file = optarg; break;

@@ -46,13 +46,23 @@ static void collect(struct curlmulti *m)
 	m->turn(m->arg); /* m may be gone now */
 }
 
+/* An error of the whole handle (out of memory, a socket that cannot be watched) leaves libcurl without having told which sockets and
+ * which time it waits for, and nobody knows of what: all calls would wait for ever. A new process knows where it was. */
+static void act(struct curlmulti *m, curl_socket_t fd, int flags)
+{
+	int running = 0;
+	CURLMcode rc = curl_multi_socket_action(m->curl, fd, flags, &running);
+
+	if (rc != CURLM_OK) {
+		(void)fprintf(stderr, "dvcertd: libcurl cannot go on: %s\n", curl_multi_strerror(rc));
+		abort();
+	}
+	collect(m);
+}
+
 static void on_timer(void *arg)
 {
-	struct curlmulti *m = arg;
-	int running = 0;
-
-	(void)curl_multi_socket_action(m->curl, CURL_SOCKET_TIMEOUT, 0, &running);
-	collect(m);
+	act(arg, CURL_SOCKET_TIMEOUT, 0);
 }
 
 static int on_curl_timer(_unused_ CURLM *curl, long ms, void *arg)
@@ -69,15 +79,12 @@ static int on_curl_timer(_unused_ CURLM *curl, long ms, void *arg)
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
 	struct sock *s = poll->data;
-	struct curlmulti *m = s->multi;
 	int flags = 0;
-	int running = 0;
 
 	flags |= status < 0 ? CURL_CSELECT_ERR : 0;
 	flags |= status == 0 && (events & UV_READABLE) ? CURL_CSELECT_IN : 0;
 	flags |= status == 0 && (events & UV_WRITABLE) ? CURL_CSELECT_OUT : 0;
-	(void)curl_multi_socket_action(m->curl, s->fd, flags, &running);
-	collect(m);
+	act(s->multi, s->fd, flags);
 }
 
 static void on_sock_closed(uv_handle_t *handle)
@@ -135,7 +142,9 @@ int curlmulti_new(struct loop *l, unsigned max_host_connections, curlmulti_finis
 	struct curlmulti *m = NULL;
 	CURLM *curl = NULL;
 
-	if (!ready && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+	/* Where memory is out the process ends: libcurl would call it a failed request, or forget a transfer. */
+	if (!ready &&
+	    curl_global_init_mem(CURL_GLOBAL_DEFAULT, xmalloc, free, xrealloc, xstrdup, xcalloc) != CURLE_OK)
 		return err_set(reterr, -EIO, "cannot set up libcurl");
 	ready = true;
 	curl = curl_multi_init();

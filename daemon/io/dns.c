@@ -443,7 +443,7 @@ void dns_cancel(struct dns_call **call)
 int dns_new(struct loop *l, struct dns **ret, struct err *reterr)
 {
 	struct dns *d = NULL;
-	int r = ares_library_init(ARES_LIB_INIT_ALL);
+	int r = ares_library_init_mem(ARES_LIB_INIT_ALL, xmalloc, free, xrealloc);
 
 	if (r != ARES_SUCCESS)
 		return err_set(reterr, -EIO, "cannot set up c-ares: %s", ares_strerror(r));

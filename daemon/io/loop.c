@@ -259,10 +259,15 @@ int64_t loop_busy_max_ms(const struct loop *l)
 
 int loop_new(struct loop **ret, struct err *reterr)
 {
+	static bool replaced;
 	_cleanup_free_ struct loop *l = xmalloc(sizeof *l);
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
 	int r = 0;
 
+	/* Where memory is out the process ends: libuv would fail a call here and there. Once, before there are threads. */
+	if (!replaced)
+		must(uv_replace_allocator(xmalloc, xrealloc, xcalloc, free));
+	replaced = true;
 	r = uv_loop_init(&l->uv);
 	if (r < 0)
 		return err_set_errno(reterr, r, "cannot set up the event loop");

@@ -5,6 +5,10 @@
 #include "common/base.h"
 #include "common/err.h"
 
+/* To be called first of all, before anything has used OpenSSL: from here on it allocates as we do (common/mem.h), so want of memory
+ * ends the process. OpenSSL itself would go on, and say that a good certificate, root or signature is none. */
+void pki_begin(void);
+
 struct key;
 
 enum key_type { KEY_RSA, KEY_EC_P256, KEY_EC_P384 };

@@ -69,6 +69,13 @@ static void overflow_calloc(void)
 	free(xcalloc(n, 3));
 }
 
+static void too_large_realloc(void)
+{
+	volatile size_t n = SIZE_MAX / 2;
+
+	free(xrealloc(NULL, n));
+}
+
 static void overflow_realloc(void)
 {
 	volatile size_t n = SIZE_MAX / 2;
@@ -104,6 +111,7 @@ static void test_overflow_aborts(void **state)
 	(void)state;
 	assert_true(dies(overflow_calloc));
 	assert_true(dies(overflow_realloc));
+	assert_true(dies(too_large_realloc));
 	assert_true(dies(too_large));
 }
 
