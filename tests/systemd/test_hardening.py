@@ -182,6 +182,17 @@ def test_the_daemon_closes_what_is_left(host):
     assert all("/run/dvcertd/control.sock" in x or "127.0.0.1:8402" in x for x in listening), listening
 
 
+def test_swap_is_closed(host):
+    """MemorySwapMax=: what systemd made of it, and what the kernel has where its memory controller is ours to see."""
+    host.systemctl("start")
+    assert host.show("MemorySwapMax") == "0"
+    helper = "dvcertd-helper@test.service"
+    assert host.run("systemctl", "show", "-p", "MemorySwapMax", helper).stdout == "MemorySwapMax=0\n"
+    if "memory" not in host.sh("cat /sys/fs/cgroup/cgroup.controllers").split():
+        pytest.skip("the machine keeps the memory controller in cgroup v1: memory.swap.max cannot be looked at")
+    assert host.sh(f"cat /sys/fs/cgroup{host.show('ControlGroup')}/memory.swap.max") == "0\n"
+
+
 def test_the_probe_is_the_table():
     """A probe that nobody expects anything of is a mistake; needs no box."""
     text = (pathlib.Path(__file__).parent / "probe.c").read_text()
