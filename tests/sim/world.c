@@ -189,10 +189,12 @@ void world_drop_daemon(void)
 		else
 			put(n++, w.heap[i]);
 	}
-	w.n = n;
 	w.by_world = false;
-	for (size_t i = 0; i < n; i++)
-		sift(i);
+	/* One after the other: what is not in order yet must not be seen. */
+	for (w.n = 0; w.n < n;) {
+		w.n++;
+		sift(w.n - 1);
+	}
 }
 
 bool world_is_at_work(void)
