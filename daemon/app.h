@@ -123,14 +123,16 @@ struct domain {
 	struct turn turn;      /* in its webroot: locks.c */
 	void (*turn_comes)(struct domain *d);
 	int64_t save_retry_at;
-	int64_t watch_at;	/* when to ask whether the certificate was revoked; 0: not planned yet */
-	int64_t watch_order_at; /* ask order info as well: status-changes named the order; 0: no need */
-	char *damage;		/* what is wrong with the installed files; NULL: nothing known (mending.c) */
-	int64_t damaged_at;	/* ... first seen; 0: nothing is lost */
-	struct stuck stuck;	/* stuck.c */
-	int64_t stuck_at;	/* ... since; 0: it is not */
-	uint32_t progress;	/* counts up with everything that happens */
-	uint8_t state;		/* enum domain_state, as counted in app->counts */
+	int64_t watch_at;	  /* when to ask whether the certificate was revoked; 0: not planned yet */
+	int64_t watch_order_at;	  /* ask order info as well: status-changes named the order; 0: no need */
+	int64_t told_revoked_at;  /* by its issuer, before its order was asked about; 0: not */
+	unsigned told_generation; /* ... of this one */
+	char *damage;	    /* what is wrong with the installed files; NULL: nothing known (mending.c) */
+	int64_t damaged_at; /* ... first seen; 0: nothing is lost */
+	struct stuck stuck; /* stuck.c */
+	int64_t stuck_at;   /* ... since; 0: it is not */
+	uint32_t progress;  /* counts up with everything that happens */
+	uint8_t state;	    /* enum domain_state, as counted in app->counts */
 	bool counted;
 	bool is_pending;   /* counted in app->n_pending */
 	bool is_installed; /* counted in app->n_installed */
@@ -343,6 +345,8 @@ void watching_cancel(struct domain *d);
 /* Something about the files of d or about its order has to be found out at once. */
 void watching_now(struct domain *d);
 int64_t watching_next_at(const struct domain *d);
+/* Since when the installed certificate is revoked, as far as anybody told; 0: it is not. */
+int64_t watching_revoked_at(const struct domain *d);
 /* status-changes named the order of the installed certificate: ask what became of it. */
 void watching_hint(struct domain *d, const struct cc_entry *e);
 

@@ -54,7 +54,7 @@ enum domain_state domain_state(const struct domain *d)
 		return job_state(d);
 	s = r->cert.generation ? deploy_state(r) : STATE_NEW;
 	/* Clients refuse it. Its successor waits for its turn only: what else could stop it was looked at above, or is an error. */
-	if (r->cert.revoked_at && s == STATE_VALID && !r->error.code)
+	if (watching_revoked_at(d) && s == STATE_VALID && !r->error.code)
 		return STATE_PENDING;
 	return (r->error.code || d->damage) && (s == STATE_VALID || s == STATE_NEW) ? STATE_RETRYING : s;
 }
@@ -82,21 +82,25 @@ static const struct record_deploy *failing_deploy(const struct record *r)
 }
 
 /* Whatever is done about it: until then, servers show a certificate that clients refuse. */
-static void revoked_problem(const struct record_cert *c, struct problem *ret)
+static void revoked_problem(const struct domain *d, struct problem *ret)
 {
-	*ret = (struct problem){ .code = "revoked", .at = c->revoked_at, .attempts = 1 };
+	const struct record_cert *c = &d->rec->cert;
+
+	*ret = (struct problem){ .code = "revoked", .at = watching_revoked_at(d), .attempts = 1 };
 	snprintf(ret->text, sizeof(ret->text), "the installed certificate is revoked%s%s",
 		 c->revoked_for ? ": " : "", c->revoked_for ? c->revoked_for : "");
 	ret->message = ret->text;
 }
 
-static void record_problem(const struct record *r, struct problem *ret)
+static void record_problem(const struct domain *d, struct problem *ret)
 {
+	const struct record *r = d->rec;
+
 	*ret = (struct problem){ .code = r->error.code,
 				 .message = r->error.message,
 				 .at = r->error.at,
 				 .attempts = r->error.attempts };
-	if (!r->cert.revoked_at || r->held)
+	if (!watching_revoked_at(d) || r->held)
 		return;
 	/* What keeps its successor away is worse for that. */
 	snprintf(ret->text, sizeof(ret->text), "the installed certificate is revoked, and: %s",
@@ -129,15 +133,15 @@ static bool find_problem(const struct domain *d, struct problem *ret)
 			.attempts = 1
 		};
 	else if (r->error.code)
-		record_problem(r, ret);
+		record_problem(d, ret);
 	else if (bad)
 		deploy_problem(bad, ret);
 	else if (d->damage)
 		*ret = (struct problem){
 			.code = "files", .message = d->damage, .at = d->damaged_at, .attempts = 1
 		};
-	else if (r->cert.revoked_at)
-		revoked_problem(&r->cert, ret);
+	else if (watching_revoked_at(d))
+		revoked_problem(d, ret);
 	else
 		return false;
 	return true;
@@ -283,7 +287,7 @@ static struct json *domain_json(const struct domain *d, bool whole)
 	json_set_time(o, "not_before", c->not_before);
 	json_set_time(o, "not_after", c->not_after);
 	json_set_time(o, "order_valid_until", c->order_valid_until);
-	json_set_time(o, "revoked_at", c->revoked_at);
+	json_set_time(o, "revoked_at", watching_revoked_at(d));
 	json_set_i64(o, "generation", c->generation);
 	add_next(o, d);
 	json_set(o, "deploy", deploy_json(r, whole));
@@ -319,7 +323,7 @@ static void count_revoked(const struct app *a, struct revocations *ret)
 	for (size_t i = 0; i < a->n_domains; i++) {
 		const struct domain *d = a->domains[i];
 
-		if (!d->rec->cert.revoked_at)
+		if (!watching_revoked_at(d))
 			continue;
 		ret->n++;
 		ret->n_held += d->rec->held;

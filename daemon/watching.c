@@ -61,7 +61,8 @@ static void alarm_all(struct app *a)
 
 	for (size_t i = 0; i < a->n_domains; i++) {
 		struct domain *d = a->domains[i];
-		int64_t at = now + tempos(d, (int64_t)(str_hash(d->rec->name) % ALARM) + 1);
+		uint64_t within = (uint64_t)tempos(d, ALARM);
+		int64_t at = now + 1 + (int64_t)(str_hash(d->rec->name) % within);
 
 		if (!is_of_interest(d) || (d->watch_at != 0 && d->watch_at <= at))
 			continue;
@@ -80,6 +81,24 @@ static void alarm_others(const struct domain *d)
 		return;
 	d->app->alarmed_ms = now_ms;
 	alarm_all(d->app);
+}
+
+/* Before the order is asked about, which takes its turn with the requests of all others. */
+static void is_told_revoked(struct domain *d, int64_t at)
+{
+	d->told_revoked_at = at ? at : clock_now();
+	d->told_generation = d->rec->cert.generation;
+	alarm_others(d);
+	runner_refresh(d);
+}
+
+int64_t watching_revoked_at(const struct domain *d)
+{
+	const struct record_cert *c = &d->rec->cert;
+
+	if (c->revoked_at != 0 || c->generation == 0 || d->told_generation != c->generation)
+		return c->revoked_at;
+	return d->told_revoked_at;
 }
 
 /* Over; a new certificate may have been installed meanwhile: then it was about the old one. */
@@ -158,6 +177,8 @@ static void asked_ocsp(const struct outcome *o, const struct revocation_status *
 	v->found.revoked = true;
 	v->found.revoked_at = status->revoked_at;
 	v->found.reason = v->reason;
+	if (d->rec->cert.generation == v->generation)
+		is_told_revoked(d, status->revoked_at);
 	if (d->rec->cert.generation == v->generation && d->rec->cert.order_id != 0)
 		ask_order(v);
 	else
