@@ -85,7 +85,7 @@ class SniServer(threading.Thread):
 
     def shown(self, name):
         """The serial number that a visitor is shown."""
-        tls = ssl.create_default_context()
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
         with socket.create_connection(("127.0.0.1", self.port), 10) as conn:
             with tls.wrap_socket(conn, server_hostname=name) as s:
