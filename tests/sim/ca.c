@@ -230,6 +230,16 @@ bool ca_cancel(size_t i)
 	return true;
 }
 
+bool ca_new_value(size_t i)
+{
+	struct order *o = sb.orders[i];
+
+	if (!order_is(o, "pending") && !order_is(o, "reissue_pending"))
+		return false;
+	orders_new_token(&sb, o);
+	return true;
+}
+
 bool ca_revoke_certificates(size_t i)
 {
 	struct order *o = sb.orders[i];

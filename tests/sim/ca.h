@@ -45,6 +45,8 @@ void ca_fault(const char *fault);
  * state for that. */
 bool ca_console(size_t order, const char *action);
 bool ca_cancel(size_t order);
+/* Somebody asks for another random value, and the daemon is not told. */
+bool ca_new_value(size_t order);
 /* Its certificates are revoked, and the order goes on: as CAs do it when they had to revoke many, so that each can be reissued for free. */
 bool ca_revoke_certificates(size_t order);
 

@@ -31,6 +31,7 @@ static const struct {
 	[TROUBLE_MASS] = { "mass", 1000000 },
 	[TROUBLE_TARGETS] = { "targets", 1000000 },
 	[TROUBLE_SERVERS] = { "servers", 200000 }, /* of a call, and of a day */
+	[TROUBLE_VALUES] = { "values", 500000 },   /* of an order or reissue */
 };
 
 const char *trouble_name(enum trouble t)
@@ -60,7 +61,9 @@ void plan_make(void)
 	plan.n_domains = plan.domains_asked ? plan.domains_asked : (unsigned)n;
 	plan.days = plan.days_asked ? plan.days_asked : (unsigned)days;
 	for (unsigned i = 0; i < TROUBLE_NR; i++) {
-		enum stream s = i < TROUBLE_TARGETS ? STREAM_PLAN : STREAM_TARGETS;
+		enum stream s = i < TROUBLE_TARGETS  ? STREAM_PLAN
+				: i < TROUBLE_VALUES ? STREAM_TARGETS
+						     : STREAM_VALUES;
 		bool on = world_chance(s, i == TROUBLE_MASS ? 200000 : 600000);
 		int64_t rate = world_range(s, 1, 10) * kinds[i].most / 10;
 

@@ -26,6 +26,7 @@ enum trouble {
 	/* Drawn from a stream of their own, so that kept scenarios stay what they are. */
 	TROUBLE_TARGETS, /* no trouble yet: domains are deployed to web servers */
 	TROUBLE_SERVERS, /* these, the helper, hooks and people make mistakes */
+	TROUBLE_VALUES,	 /* people at the CA ask for another random value */
 	TROUBLE_NR
 };
 

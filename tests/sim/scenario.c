@@ -258,6 +258,8 @@ void scenario_arrived(const char *method, const char *url)
 
 	if (now && (kill || cut))
 		disk_arm((unsigned)points, cut ? LIFE_POWER_CUT : LIFE_KILLED);
+	if (paid)
+		trouble_asked();
 }
 
 /* --- lives --- */

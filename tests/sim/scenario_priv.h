@@ -26,3 +26,5 @@ extern struct scenario scenario;
 void scenario_write_yaml(void);
 /* Plans days and hours, and the end of all trouble. */
 void trouble_plan(void);
+/* The CA has been asked for a certificate: somebody may look at it in the console before long. */
+void trouble_asked(void);

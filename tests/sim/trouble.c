@@ -89,6 +89,26 @@ static void work_at_console(void)
 		scenario_actor(o.name)->revoked_at = world_wall();
 }
 
+/* Wherever names are still to be proven: one of them is what has just been asked for. */
+static void ask_for_values(_unused_ void *arg)
+{
+	for (size_t i = 0; i < ca_n_orders(); i++) {
+		struct ca_order o;
+
+		ca_order(i, &o);
+		if (!plan.calm && ca_new_value(i))
+			world_trace("console: another value for order %lld for %s", (long long)o.id, o.name);
+	}
+}
+
+void trouble_asked(void)
+{
+	int64_t in_ms = world_range(STREAM_VALUES, 1, 600000);
+
+	if (plan_strikes(TROUBLE_VALUES, STREAM_VALUES))
+		(void)world_after(OWNER_WORLD, in_ms, ask_for_values, NULL);
+}
+
 /* Somebody reads the mail: after a day or two. */
 static void read_mail(int64_t patience)
 {

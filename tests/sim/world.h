@@ -20,6 +20,7 @@ enum stream {
 	STREAM_MASS, /* what the CA does to all certificates at once */
 	/* What came later: whatever is added behind here changes nothing of what the streams above give. */
 	STREAM_TARGETS,
+	STREAM_VALUES,
 	STREAM_NR
 };
 
