@@ -23,6 +23,7 @@ def build_copy(patch, folder):
         (shutil.copytree if path.is_dir() else shutil.copy2)(path, folder / source)
     build = folder / "b"
     shutil.copytree(base.BUILD, build, ignore=shutil.ignore_patterns("tests", "corpus"))
+    shutil.copytree(base.BUILD / "tests/crash", build / "tests/crash")  # what is preloaded
     subprocess.run(["patch", "-p1", "-s", "-f", "-i", str(patch)], cwd=folder, check=True)
     env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "SAN")}
     done = subprocess.run(

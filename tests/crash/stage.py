@@ -2,6 +2,7 @@
 """The world in which the daemon is interrupted: one CA and one web server for all points, for each point a daemon and a name
 of its own. What is judged is the CA's ledger and the disk, never the daemon's own words alone."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -43,7 +44,7 @@ def ask(d, verb, names=(), timeout=20.0, **more):
             text = s.makefile().readline()
     except (ConnectionError, FileNotFoundError, BlockingIOError):
         return None
-    return json.loads(text) if text else None
+    return json.loads(text) if text.endswith("\n") else None  # it may end in the middle of its answer
 
 
 def status_of(d, name):
@@ -80,6 +81,8 @@ class Stage:
         self.world = World()
         self.lock = threading.Lock()
         self.stock = []
+        self.places = {}  # of allocations, by scenario
+        self.per_thread = threading.local()
         self.n_names = 0
         self.keep = False
         if threading.current_thread() is threading.main_thread():
@@ -103,6 +106,19 @@ class Stage:
 
     # --- daemons ---
 
+    @contextlib.contextmanager
+    def daemons_with(self, env_of):
+        """What this thread makes meanwhile has env_of(daemon) in its environment."""
+        self.per_thread.env_of = env_of
+        try:
+            yield
+        finally:
+            self.per_thread.env_of = None
+
+    def more_env(self, d):
+        env_of = getattr(self.per_thread, "env_of", None)
+        return env_of(d) if env_of else {}
+
     def new_name(self):
         with self.lock:
             self.n_names += 1
@@ -116,7 +132,7 @@ class Stage:
 
     def daemon(self, *names, folder=None, state_dir=None, **more):
         d = self.world.make_daemon(*[self.entry(n) for n in names], folder=folder or self.new_name()[:6], **more)
-        d.env = dict(ENV)
+        d.env = dict(ENV, **self.more_env(d))
         if state_dir:
             d.state_dir = pathlib.Path(state_dir)
             d.config["state_dir"] = str(state_dir)
