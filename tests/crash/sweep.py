@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Kill -9 before each call, an error at each call, and an allocation that fails at each place, of an issuance, a reissue, a revocation, a deployment and a start.
+"""Kill -9 before each call, an error at each call, and an allocation that fails at each place, of an issuance, a
+reissue, a revocation, a deployment and a start.
 
     sweep.py kill                    every point, and a second kill during the recovery of every tenth
     sweep.py errors                  every call with every error it may give
