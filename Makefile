@@ -50,6 +50,9 @@ FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 BENCH_SRC := $(wildcard tests/bench/bench_*.c)
 SIM_SRC := $(wildcard tests/sim/*.c)
 SYSTEMD_BIN := $(BUILD)/tests/systemd/probe
+# Preloaded objects.
+CRASH_SRC := $(wildcard tests/crash/*.c)
+CRASH_LIB := $(CRASH_SRC:%.c=$(BUILD)/%.so)
 
 LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o)
 LIB := $(BUILD)/libdvcert.a
@@ -120,6 +123,12 @@ $(SYSTEMD_BIN): $(BUILD)/%: $(BUILD)/%.o
 	@echo "  LD      $@"
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^
 
+# Goes into the daemon by LD_PRELOAD: nothing of ours is in it, and no sanitizer, which would want to be the first.
+$(CRASH_LIB): $(BUILD)/%.so: %.c
+	@mkdir -p $(@D)
+	@echo "  SO      $@"
+	$(Q)$(CC) $(CPPFLAGS_ALL) -std=gnu17 -O2 -g -fPIC $(WARN) $(WARN_CC) -MMD -MP -shared -o $@ $<
+
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
 # --- everyday targets ---
@@ -132,7 +141,7 @@ help:
 	@echo "make install   into DESTDIR=$(DESTDIR) PREFIX=$(PREFIX)"
 	@echo "make deps      only install what is needed (Debian 12)"
 	@echo "make check-asan, check-unit, check-model, check-sim, soak, check-fuzz, check-systemd, check-e2e, check-clang, lint, bench, bench-requests, fuzz, clean"
-	@echo "make check-crash, crash-matrix: the real binary killed, cut off and refused at its system calls: a sample, everything"
+	@echo "make check-crash, crash-matrix: the real binary killed, cut off and refused at its system calls, and without memory: a sample, everything"
 
 # Debian 12 packages: to build, to test, to show. Does nothing when all of them are there.
 DEPS_BUILD := gcc make pkg-config libc6-dev libuv1-dev libcurl4-openssl-dev libjson-c-dev libssl-dev libyaml-dev \
@@ -239,26 +248,29 @@ check-e2e: all
 check-systemd: all $(SYSTEMD_BIN)
 	$(Q)DVCERT_BUILD=$(BUILD) $(PYTHON) -m pytest -q -rs -n 2 -p no:cacheprovider tests/systemd
 
-# The real binary, interrupted at its system calls. check-crash is a sample that a seed chooses, crash-matrix is everything; what cannot
+# The real binary, interrupted at its system calls and refused memory. check-crash is a sample that a seed chooses, crash-matrix is everything; what cannot
 # be done here (exit 77) is named and skipped.
 CRASH := DVCERT_BUILD=$(BUILD) $(if $(SAN),DVCERT_PATIENCE=3) $(PYTHON) tests/crash
 SKIPPED := || test $$? -eq 77
 CRASH_SEED ?= 1
-.PHONY: check-crash crash-states crash-kill crash-errors crash-powercut crash-matrix
-check-crash: all
-	$(Q)$(MAKE) --no-print-directory -O -j4 crash-states crash-kill crash-errors crash-powercut
+.PHONY: check-crash crash-states crash-kill crash-errors crash-alloc crash-powercut crash-matrix
+check-crash: all $(CRASH_LIB)
+	$(Q)$(MAKE) --no-print-directory -O -j4 crash-states crash-kill crash-errors crash-alloc crash-powercut
 crash-states:
 	$(Q)$(CRASH)/states.py --seed $(CRASH_SEED) --limit 4000 --starts 3 $(SKIPPED)
 crash-kill:
 	$(Q)$(CRASH)/sweep.py kill --seed $(CRASH_SEED) --sample 60 --jobs 20 $(SKIPPED)
 crash-errors:
 	$(Q)$(CRASH)/sweep.py errors --seed $(CRASH_SEED) --sample 60 --jobs 16 $(SKIPPED)
+crash-alloc:
+	$(Q)$(CRASH)/sweep.py alloc --seed $(CRASH_SEED) --sample 60 --jobs 16 $(SKIPPED)
 crash-powercut:
 	$(Q)$(CRASH)/powercut.py --seed $(CRASH_SEED) --cuts 8 --jobs 8 $(SKIPPED)
-crash-matrix: all
+crash-matrix: all $(CRASH_LIB)
 	$(Q)$(CRASH)/states.py --seed $(CRASH_SEED) --limit 200000 --starts 60 $(SKIPPED)
 	$(Q)$(CRASH)/sweep.py kill --seed $(CRASH_SEED) --jobs 20 $(SKIPPED)
 	$(Q)$(CRASH)/sweep.py errors --seed $(CRASH_SEED) --jobs 20 $(SKIPPED)
+	$(Q)$(CRASH)/sweep.py alloc --seed $(CRASH_SEED) --jobs 20 $(SKIPPED)
 	$(Q)$(CRASH)/powercut.py --seed $(CRASH_SEED) --cuts 200 --jobs 8 $(SKIPPED)
 	$(Q)$(CRASH)/defects.py
 
