@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <openssl/x509v3.h>
 #include <stdlib.h>
 
 #define TRUST_FILE_MAX (8u << 20)
@@ -39,6 +40,8 @@ static int add_bundle(X509_STORE *store, const char *text, size_t len, bool leni
 			continue;
 		if (r < 0)
 			return r;
+		/* OpenSSL works out what the extensions say at the first use; now, while one thread knows it. */
+		(void)X509_check_purpose(x, -1, 0);
 		if (X509_STORE_add_cert(store, x) != 1)
 			return pki_err(reterr, -ENOMEM, "cannot keep a root certificate");
 		n++;

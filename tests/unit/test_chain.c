@@ -258,6 +258,7 @@ static void test_damage(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_threads), /* first: nobody has used the trusted roots yet */
 		cmocka_unit_test(test_good_forms),
 		cmocka_unit_test(test_one_line_blocks),
 		cmocka_unit_test(test_info),
@@ -267,7 +268,6 @@ int main(void)
 		cmocka_unit_test(test_good_cross),
 		cmocka_unit_test(test_good_twin),
 		cmocka_unit_test(test_trust),
-		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_damage),
 	};
 
