@@ -190,7 +190,7 @@ def run_alloc(stage, point):
     try:
         board.refuse(place.frames, point.n, point.action)
         ack = begin(stage, sc, d, name)
-        base.until(lambda: board.get("failed") or points.is_over(stage, d, name), 60, every=0.1, why="refused, or done")
+        base.until(lambda: board.get("failed") or points.is_over(stage, d, name), 120, every=0.1, why="refused, or done")
         hit = board.get("failed") > 0
         if hit:
             see_it_through(stage, sc, d, name, board)
