@@ -263,7 +263,7 @@ crash-kill:
 crash-errors:
 	$(Q)$(CRASH)/sweep.py errors --seed $(CRASH_SEED) --sample 60 --jobs 16 $(SKIPPED)
 crash-alloc:
-	$(Q)$(CRASH)/sweep.py alloc --seed $(CRASH_SEED) --sample 60 --jobs 16 $(SKIPPED)
+	$(Q)$(CRASH)/sweep.py alloc --seed $(CRASH_SEED) --sample 40 --jobs 16 $(SKIPPED)
 crash-powercut:
 	$(Q)$(CRASH)/powercut.py --seed $(CRASH_SEED) --cuts 8 --jobs 8 $(SKIPPED)
 crash-matrix: all $(CRASH_LIB)
