@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# One Makefile. `make help` lists the targets. SAN=1 builds everything with ASan and UBSan into build/san.
+# One Makefile. `make help` lists the targets. SAN=1 builds everything with ASan and UBSan into build/san,
+# TSAN=1 with ThreadSanitizer into build/tsan.
 # Sources are found by folder: a new file needs no line here.
 
 CC      ?= gcc
@@ -12,6 +13,15 @@ ifdef SAN
 BUILD    := build/san
 OPT      := -O1 -g -fno-omit-frame-pointer
 SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+HARDEN   :=
+else ifdef TSAN
+# With clang's runtime, unless somebody wants another one: docs/TESTING.md says why.
+ifeq ($(origin CC),default)
+CC       := clang
+endif
+BUILD    := build/tsan
+OPT      := -O1 -g
+SANFLAGS := -fsanitize=thread
 HARDEN   :=
 else
 BUILD    := build/rel
@@ -89,6 +99,13 @@ $(BUILD)/dvcertd-helper: LDFLAGS_ALL += -Wl,--as-needed
 # Where the daemon finds it, when it is not beside the daemon.
 $(BUILD)/daemon/deploy/assist.o: CPPFLAGS_ALL += -DLIBEXECDIR='"$(PREFIX)/libexec/dvcertd"'
 $(BUILD)/dvcert-sandbox: $(SANDBOX_OBJ) $(LIB)
+# What ThreadSanitizer has to be told, and which work went through the pool.
+ifdef TSAN
+TSAN_OBJ := $(BUILD)/tests/tsan/close.o
+$(PROGRAMS) $(UNIT_BIN): $(TSAN_OBJ)
+$(BUILD)/dvcertd: $(BUILD)/tests/tsan/jobs.o
+$(BUILD)/dvcertd: LDFLAGS_ALL += -Wl,--wrap=work_start
+endif
 $(PROGRAMS):
 	@echo "  LD      $@"
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ $(PKG_LIBS) -lpthread
@@ -141,6 +158,7 @@ help:
 	@echo "make install   into DESTDIR=$(DESTDIR) PREFIX=$(PREFIX)"
 	@echo "make deps      only install what is needed (Debian 12)"
 	@echo "make check-asan, check-unit, check-model, check-sim, soak, check-fuzz, check-systemd, check-e2e, check-clang, lint, bench, bench-requests, fuzz, clean"
+	@echo "make check-tsan: what runs in threads, and a daemon with many domains, under ThreadSanitizer"
 	@echo "make check-crash, crash-matrix: the real binary killed, cut off and refused at its system calls, and without memory: a sample, everything"
 
 # Debian 12 packages: to build, to test, to show. Does nothing when all of them are there.
@@ -210,6 +228,18 @@ check-asan: deps
 	$(Q)$(MAKE) --no-print-directory -j4 SAN=1 all
 	$(Q)$(MAKE) --no-print-directory -j4 SAN=1 check-unit check-fuzz check-model
 	$(Q)$(MAKE) --no-print-directory SAN=1 check-e2e
+
+# Everything that has threads, under ThreadSanitizer: unit tests, end-to-end tests, every kind of work in the pool, planted races.
+TSAN_UNIT = $(addprefix $(BUILD)/,$(shell sh tests/tsan/units.sh))
+TSAN_RUN = DVCERT_BUILD=$(BUILD) DVCERT_PATIENCE=5 $(PYTHON) tests/tsan
+.PHONY: check-tsan tsan-run
+check-tsan: deps
+	$(Q)$(MAKE) --no-print-directory -j4 TSAN=1 all tsan-units
+	$(Q)$(MAKE) --no-print-directory TSAN=1 tsan-run
+tsan-units: $(TSAN_UNIT)
+tsan-run:
+	$(Q)$(TSAN_RUN)/check.py $(TSAN_UNIT)
+	$(Q)$(TSAN_RUN)/defects.py
 
 # Both compilers have to be free of warnings; clang only compiles.
 .PHONY: check-clang

@@ -80,7 +80,7 @@ def tail(path, lines=40):
 def clean_env(**more):
     """No proxy, no locale, no settings of whoever runs the tests; sanitizer options are kept."""
     env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-    for key in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "LD_PRELOAD"):
+    for key in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "DVCERT_TSAN_JOBS", "LD_PRELOAD"):
         if key in os.environ:
             env[key] = os.environ[key]
     env.update({k: v for k, v in more.items() if v is not None})
