@@ -132,8 +132,8 @@ static void take_effect(struct errand *e)
 		fail(e, ANSWER_REFUSED, "simulated: not in the configuration");
 		return;
 	}
-	if (t->kind != SLOT_FILES)
-		judge_may_load(e->site, t);
+	judge_may_load(e->site, t);
+	t->effect_ms = e->at_ms;
 	if (targets.last_day_ms)
 		t->n_late++;
 	if (t->kind == SLOT_FILES)
@@ -325,7 +325,7 @@ static struct errand *ask_helper(const char *line, int64_t timeout_ms, enum fate
 	*ret_ms = effect_after(&rq, fate, timeout_ms);
 	e = begin(s, rq.target, *ret_ms, fate);
 	e->generation = (unsigned)rq.generation;
-	if (targets_slot(s, rq.target) && rq.generation == 0)
+	if (targets_slot(s, rq.target))
 		judge_may_load(s, targets_slot(s, rq.target));
 	*ret_ms = fate == FATE_LATE ? timeout_ms : *ret_ms + world_range(STREAM_TARGETS, 1, 50);
 	return e;

@@ -53,6 +53,21 @@ void judge_loaded(const struct site *s, const struct node *n, unsigned generatio
 		    generation);
 }
 
+/* Copies may be in the making. Once the daemon was told that they are there, and nobody has touched them since, they are a pair. */
+static bool copies_are_made(const struct site *s)
+{
+	for (unsigned i = 0; i < s->n_slots; i++)
+		if (s->slots[i].kind == SLOT_FILES)
+			return s->slots[i].ok_ms != 0 && s->slots[i].ok_ms == s->slots[i].effect_ms;
+	return false;
+}
+
+void judge_not_loaded(const struct site *s, const struct server *v)
+{
+	if (v->copies ? copies_are_made(s) : targets_live(s) != 0)
+		bad("what a server of %s reads is no pair", s->actor->name);
+}
+
 /* --- what the record says ----------------------------------------------------------------------------------- */
 
 static bool is_done(const struct record *r, const struct record_deploy *d)

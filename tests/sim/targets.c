@@ -289,8 +289,7 @@ bool targets_load(struct site *s, struct server *v, struct node *n, int64_t lag_
 
 	read_source(s, v, &chain, &key);
 	if (!is_pair(chain, key)) {
-		if (!v->copies && targets_live(s) != 0)
-			bad("what is in live/%s is no pair, and its server reads it", s->actor->name);
+		judge_not_loaded(s, v);
 		return false;
 	}
 	generation = v->copies ? generation_of(s, chain) : targets_live(s);

@@ -54,7 +54,8 @@ struct slot {
 	/* The last time that the daemon was told that it is done. */
 	unsigned ok_generation;
 	int64_t ok_ms;
-	unsigned n_late; /* how often it ran on the last day */
+	int64_t effect_ms; /* the last time that it happened, whatever the daemon was told */
+	unsigned n_late;   /* how often it ran on the last day */
 };
 
 struct site {
@@ -110,6 +111,8 @@ unsigned targets_addresses(const char *host, unsigned ret_x[NODES_MAX], unsigned
 /* The daemon asks for this, or it takes effect: what is in live/NAME must stay. */
 void judge_may_load(const struct site *s, const struct slot *t);
 void judge_loaded(const struct site *s, const struct node *n, unsigned generation);
+/* Its files are no pair. */
+void judge_not_loaded(const struct site *s, const struct server *v);
 /* Once an hour. */
 void judge_served(void);
 /* Two days after the last trouble. */
