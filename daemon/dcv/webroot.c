@@ -358,17 +358,17 @@ static int take_away(int dir, const char *token, const char *path, struct err *r
 	char text[FILE_MAX + 1];
 	enum there there;
 	struct stat st;
+	bool is_ours;
 	size_t len = 0;
 	int r = look(dir, text, &len, &st, &there);
 
 	if (r < 0)
 		return r == -ELOOP ? 0 : explain(reterr, r, "read", path);
-	if (there == THERE_FOREIGN ||
-	    (there == THERE_TEXT && (len != strlen(token) || memcmp(text, token, len) != 0)))
-		return 0;
-	if (there == THERE_TEXT && unlinkat(dir, FILE_NAME, 0) < 0 && errno != ENOENT)
+	is_ours = there == THERE_TEXT && len == strlen(token) && memcmp(text, token, len) == 0;
+	if (is_ours && unlinkat(dir, FILE_NAME, 0) < 0 && errno != ENOENT)
 		return explain(reterr, -errno, "remove", path);
-	/* Also when nothing is there: an earlier try may have ended between the two steps. */
+	/* Also when nothing is there, because an earlier try may have ended between the two steps; or another file, because a power cut
+	 * may undo the renaming that put it in the place of ours. */
 	r = sync_folder(dir);
 	return r < 0 ? explain(reterr, r, "sync the folder of", path) : 0;
 }
