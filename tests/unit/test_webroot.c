@@ -221,6 +221,33 @@ static void test_replace_own(void **state)
 	free(p);
 }
 
+/* Counts: this definition goes before the one of libc. */
+static atomic_uint n_synced;
+
+int fsync(int fd)
+{
+	(void)fd;
+	n_synced++;
+	return 0;
+}
+
+/* A power cut may undo what was not synced, also the renaming that put another file in the place of ours. */
+static void test_withdrawal_is_durable(void **state)
+{
+	static const char *const mine[] = { TOKEN };
+	static const char other[] = "another_token_of_the_same_webroot";
+
+	(void)state;
+	assert_int_equal(webroot_publish(t.web, TOKEN, NULL, 0, NULL), 0);
+	assert_int_equal(webroot_publish(t.web, other, mine, 1, NULL), 0);
+	n_synced = 0;
+	assert_int_equal(webroot_withdraw(t.web, TOKEN, NULL), 0);
+	assert_int_equal(n_synced, 1);
+	check_file(other);
+	assert_int_equal(webroot_withdraw(t.web, other, NULL), 0);
+	assert_int_equal(n_synced, 2);
+}
+
 static void test_symlinked_webroot(void **state)
 {
 	char *link = xasprintf("%s/link", t.dir);
@@ -584,15 +611,25 @@ static void test_attack_file(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_publish),	   T(test_modes_of_others_stay),
-		T(test_replace_own),	   T(test_symlinked_webroot),
-		T(test_leftover_temp),	   T(test_foreign_file),
-		T(test_symlinked_folders), T(test_symlinked_file),
-		T(test_dangling_folder),   T(test_hard_link),
-		T(test_odd_kinds),	   T(test_missing_webroot),
-		T(test_no_permission),	   T(test_tokens),
-		T(test_attack_outer),	   T(test_attack_inner),
-		T(test_attack_missing),	   T(test_attack_file),
+		T(test_publish),
+		T(test_modes_of_others_stay),
+		T(test_replace_own),
+		T(test_withdrawal_is_durable),
+		T(test_symlinked_webroot),
+		T(test_leftover_temp),
+		T(test_foreign_file),
+		T(test_symlinked_folders),
+		T(test_symlinked_file),
+		T(test_dangling_folder),
+		T(test_hard_link),
+		T(test_odd_kinds),
+		T(test_missing_webroot),
+		T(test_no_permission),
+		T(test_tokens),
+		T(test_attack_outer),
+		T(test_attack_inner),
+		T(test_attack_missing),
+		T(test_attack_file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
