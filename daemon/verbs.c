@@ -297,7 +297,7 @@ const struct control_verb VERBS[] = {
 	{ "status", verb_status, false },      { "show", verb_show, true },
 	{ "history", verb_history, true },     { "plan", verb_plan, false },
 	{ "doctor", verb_doctor, false },      { "wait", verb_wait, true },
-	{ "renew", verb_renew, false },	       { "reissue", verb_reissue, true },
+	{ "renew", verb_renew, false },	       { "reissue", verb_reissue, false },
 	{ "revoke", verb_revoke, true },       { "cancel", verb_cancel, true },
 	{ "check-dcv", verb_check_dcv, true }, { "resend-emails", verb_resend_emails, true },
 	{ "duplicate", verb_duplicate, true }, { "deploy", verb_deploy, true },

@@ -101,11 +101,10 @@ const struct ctl_verb ctl_verbs[] = {
 	  .render = render_renew,
 	  .exit_code = renew_exit_code },
 	{ .name = "reissue",
-	  .synopsis = "reissue NAME [--new-key]",
+	  .synopsis = "reissue NAME...|--all [--new-key]",
 	  .summary = "another certificate inside the plan",
-	  .min_names = 1,
-	  .max_names = 1,
-	  .options = CTL_NEW_KEY,
+	  .max_names = ARGS_NAMES_ANY,
+	  .options = CTL_ALL | CTL_NEW_KEY,
 	  .render = render_reissue,
 	  .exit_code = renew_exit_code },
 	{ .name = "duplicate",
@@ -263,7 +262,7 @@ static bool has(const struct ctl_args *a, unsigned options)
 static int check_use(const struct ctl_args *a, struct err *reterr)
 {
 	const char *verb = a->verb->name;
-	if (strcmp(verb, "renew") == 0 && has(a, CTL_ALL) == (a->n_names > 0))
+	if ((a->verb->options & CTL_ALL) && has(a, CTL_ALL) == (a->n_names > 0))
 		return wrong_use(a, "needs names or --all, and not both", reterr);
 	if (strcmp(verb, "revoke") == 0 && has(a, CTL_CERTIFICATE_ID | CTL_ORDER))
 		return wrong_use(a, "takes --certificate-id or --order, not both", reterr);

@@ -68,6 +68,8 @@ static void test_requests(void **state)
 	accepts("plan", "{\"verb\":\"plan\",\"names\":[]}");
 	accepts("plan a.jp b.jp", "{\"verb\":\"plan\",\"names\":[\"a.jp\",\"b.jp\"]}");
 	accepts("reissue a.jp", "{\"verb\":\"reissue\",\"names\":[\"a.jp\"]}");
+	accepts("reissue --all", "{\"verb\":\"reissue\",\"names\":[],\"all\":true}");
+	accepts("reissue a.jp b.jp", "{\"verb\":\"reissue\",\"names\":[\"a.jp\",\"b.jp\"]}");
 	accepts("reissue --new-key a.jp", "{\"verb\":\"reissue\",\"names\":[\"a.jp\"],\"new_key\":true}");
 	accepts("revoke a.jp --yes", "{\"verb\":\"revoke\",\"names\":[\"a.jp\"],\"yes\":true}");
 	accepts("revoke a.jp", "{\"verb\":\"revoke\",\"names\":[\"a.jp\"]}");
@@ -181,8 +183,8 @@ static void test_refusals(void **state)
 	refuses("renew", "needs names or --all");
 	refuses("renew a.jp --all", "needs names or --all, and not both");
 	refuses("renew a.jp --new-key", "renew knows no --new-key");
-	refuses("reissue", "needs a name");
-	refuses("reissue a.jp b.jp", "one name only");
+	refuses("reissue", "needs names or --all");
+	refuses("reissue a.jp --all", "needs names or --all, and not both");
 	refuses("reissue a.jp --yes", "reissue knows no --yes");
 	refuses("revoke --yes", "needs a name");
 	refuses("revoke a.jp --order --certificate-id 5", "not both");
