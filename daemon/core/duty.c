@@ -23,7 +23,7 @@ static void deploy_begin_anew(struct record_deploy *d)
 	d->attempts = 0;
 	d->next_at = 0;
 	d->looked_at = 0;
-	d->differs = false;
+	d->differs = d->older = false;
 	deploy_set_error(d, NULL);
 }
 
@@ -193,7 +193,7 @@ static void deploy_succeeded(struct record *rec, uint32_t i, int64_t now, const 
 
 	if (is_verify(d)) {
 		d->looked_at = now;
-		d->differs = false;
+		d->differs = d->older = false;
 	}
 	if (only_looked)
 		return;
@@ -225,6 +225,7 @@ void duty_deploy_done(struct record *rec, uint32_t i, const struct job_env *env,
 {
 	struct record_deploy *d = &rec->deploys[i];
 	bool is_news = d->state == DEPLOY_DONE; /* it had been served */
+	bool is_back = false;
 	int64_t delay;
 
 	u->persist = true;
@@ -236,8 +237,11 @@ void duty_deploy_done(struct record *rec, uint32_t i, const struct job_env *env,
 	deploy_set_error(d, o);
 	if (is_verify(d) && serves_something_else(o)) {
 		is_news = was_seen(d);
+		/* Also after somebody else's, or after one that could not be told from that because the archive was not readable. */
+		is_back = is_old && (is_news || (d->looked_at != 0 && !d->older));
 		d->looked_at = env->now;
 		d->differs = true;
+		d->older = is_old;
 	}
 	if (needs_a_person(o->fault)) {
 		d->attempts++;
@@ -248,12 +252,8 @@ void duty_deploy_done(struct record *rec, uint32_t i, const struct job_env *env,
 	d->state = DEPLOY_TODO;
 	delay = retry_delay(env->tempo, d->attempts++, RETRY_CAP, env->rnd);
 	d->next_at = env->now + MAX(delay, o->retry_after);
-	if (!is_news) {
-		job_report(u, REPORT_DEPLOY_RETRY, "%s: %s", d->target, o->message);
-		return;
-	}
-	job_report(u, REPORT_NOT_SERVED, "%s: %s", d->target, o->message);
-	if (is_old)
+	job_report(u, is_news ? REPORT_NOT_SERVED : REPORT_DEPLOY_RETRY, "%s: %s", d->target, o->message);
+	if (is_back)
 		run_again_before(rec, i);
 }
 

@@ -123,6 +123,7 @@ struct record_deploy {
 	char *target;
 	enum deploy_state state;
 	bool differs;	     /* verify: the last look saw something else than ours */
+	bool older;	     /* ... which was an earlier one of ours */
 	unsigned generation; /* what is (to be) deployed */
 	unsigned attempts;
 	int64_t at;	   /* of the last change of state */

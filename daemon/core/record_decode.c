@@ -269,6 +269,7 @@ static int decode_deploy(const struct json *o, struct record_deploy *d, struct e
 		{ "code", JSON_WANT_STR, offsetof(struct record_deploy, code), 0 },
 		{ "message", JSON_WANT_STR, offsetof(struct record_deploy, message), 0 },
 		{ "differs", JSON_WANT_BOOL, offsetof(struct record_deploy, differs), 0 },
+		{ "older", JSON_WANT_BOOL, offsetof(struct record_deploy, older), 0 },
 	};
 	static const struct time_field T[] = {
 		{ "at", offsetof(struct record_deploy, at) },

@@ -117,6 +117,7 @@ static struct json *encode_deploys(const struct record *r)
 		if (d->looked_at) {
 			json_set_time(o, "looked_at", d->looked_at);
 			json_set_bool(o, "differs", d->differs);
+			json_set_bool(o, "older", d->older);
 		}
 		json_set_str(o, "code", d->code);
 		json_set_str(o, "message", d->message);

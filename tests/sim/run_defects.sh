@@ -65,4 +65,4 @@ sort "$copy/results"
 cat "$copy/shrunk" || exit 1
 planted=$(wc -l <"$copy/results") caught=$(grep -c ' caught by ' "$copy/results")
 echo "defects: $planted planted, $caught caught"
-[ "$planted" -ge 22 ] && [ "$planted" -eq "$caught" ]
+[ "$planted" -ge 24 ] && [ "$planted" -eq "$caught" ]

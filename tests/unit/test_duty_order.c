@@ -224,6 +224,30 @@ static void test_somebody_elses_certificate(void **state)
 	assert_string_equal(run_all(r, T0 + DAY + TEMPO, ran), "3");
 }
 
+/* It was not known for an earlier one of ours at first (its folder could not be read), or took the place of somebody else's. */
+static void test_an_earlier_certificate_behind_another_one(void **state)
+{
+	_cleanup_(record_freep) struct record *r = installed();
+	struct job_update u;
+	char ran[32];
+
+	(void)state;
+	(void)run_all(r, T0, ran);
+	u = ends(r, LOOK2, T0 + DAY, FAULT_LOCAL, "not-served", false);
+	assert_int_equal(u.reports[0].kind, REPORT_NOT_SERVED);
+	assert_int_equal(duty_deploy_due(r, T0 + DAY), DUTY_NONE);
+	u = ends(r, LOOK2, T0 + DAY + TEMPO, FAULT_LOCAL, "not-served", true);
+	assert_int_equal(u.reports[0].kind, REPORT_DEPLOY_RETRY);
+	assert_int_equal(duty_deploy_due(r, T0 + DAY + TEMPO), FILES);
+	for (uint32_t i = 0; i < LOOK2; i++)
+		well(r, i, T0 + DAY + TEMPO);
+	/* Once. */
+	(void)ends(r, LOOK2, T0 + DAY + TEMPO, FAULT_LOCAL, "not-served", true);
+	assert_int_equal(duty_deploy_due(r, T0 + DAY + TEMPO), DUTY_NONE);
+	assert_string_equal(run_all(r, T0 + 2 * DAY, ran), "5");
+	assert_false(r->deploys[LOOK2].differs || r->deploys[LOOK2].older);
+}
+
 static void test_server_that_is_away(void **state)
 {
 	_cleanup_(record_freep) struct record *r = installed();
@@ -313,6 +337,7 @@ int main(void)
 		cmocka_unit_test(test_daily_look),
 		cmocka_unit_test(test_an_earlier_certificate_is_back),
 		cmocka_unit_test(test_somebody_elses_certificate),
+		cmocka_unit_test(test_an_earlier_certificate_behind_another_one),
 		cmocka_unit_test(test_server_that_is_away),
 		cmocka_unit_test(test_server_that_comes_back_with_an_earlier_certificate),
 		cmocka_unit_test(test_earlier_certificate_from_the_beginning),

@@ -84,6 +84,7 @@ static void add_deploys(struct record *r)
 						.at = T0 + 23,
 						.looked_at = T0 + 24,
 						.differs = true,
+						.older = true,
 						.code = xstrdup("403"),
 						.message = xstrdup("key refused") };
 }
@@ -257,6 +258,7 @@ static void same_deploy(const struct record_deploy *a, const struct record_deplo
 	assert_int_equal(a->next_at, b->next_at);
 	assert_int_equal(a->looked_at, b->looked_at);
 	assert_int_equal(a->differs, b->differs);
+	assert_int_equal(a->older, b->older);
 	same_text(a->code, b->code);
 	same_text(a->message, b->message);
 }
