@@ -209,7 +209,7 @@ def test_certificates(world):
     day.console(day.all, "revoke-certificates")
     began = time.monotonic()
     d = day.d.start()
-    watch = Watch(d)
+    watch = Watch(d, day.all[0])
     watch.start()
     heard = {}
 
@@ -252,7 +252,7 @@ def test_announced(world):
     for name in ending:
         with_plan_until(day.d, name, soon.strftime("%Y-%m-%dT%H:%M:%SZ"))
     d = day.d.start()
-    watch = Watch(d)
+    watch = Watch(d, day.all[0])
     watch.start()
     refused = d.ctl("renew", "--all")
     assert refused.code == 64 and sorted(refused.json["paid"]) == sorted(ending), refused
@@ -288,7 +288,7 @@ def test_orders(world):
     d.stop()
     day.console(day.all, "revoke")
     d.start()
-    watch = Watch(d)
+    watch = Watch(d, day.all[0])
     watch.start()
     began = time.monotonic()
 
