@@ -92,6 +92,17 @@ static void revoked_problem(const struct domain *d, struct problem *ret)
 	ret->message = ret->text;
 }
 
+/* What makes a problem worse stands in front of it. */
+static void put_in_front(struct problem *p, const char *first)
+{
+	char rest[sizeof(p->text)];
+
+	snprintf(rest, sizeof(rest), "%s", p->message ? p->message : p->code);
+	snprintf(p->text, sizeof(p->text), "%s, and: %.*s", first,
+		 (int)(sizeof(rest) - strlen(first) - sizeof(", and: ")), rest);
+	p->message = p->text;
+}
+
 static void record_problem(const struct domain *d, struct problem *ret)
 {
 	const struct record *r = d->rec;
@@ -100,12 +111,9 @@ static void record_problem(const struct domain *d, struct problem *ret)
 				 .message = r->error.message,
 				 .at = r->error.at,
 				 .attempts = r->error.attempts };
-	if (!watching_revoked_at(d) || r->held)
-		return;
 	/* What keeps its successor away is worse for that. */
-	snprintf(ret->text, sizeof(ret->text), "the installed certificate is revoked, and: %s",
-		 r->error.message ? r->error.message : r->error.code);
-	ret->message = ret->text;
+	if (watching_revoked_at(d) && !r->held)
+		put_in_front(ret, "the installed certificate is revoked");
 }
 
 static void deploy_problem(const struct record_deploy *bad, struct problem *ret)
@@ -153,20 +161,15 @@ bool status_problem(const struct domain *d, struct problem *ret)
 	static const char expired[] = "the installed certificate has expired";
 	const struct record_cert *c = &d->rec->cert;
 	bool found = find_problem(d, ret);
-	char rest[sizeof(ret->text)];
 
 	if (c->generation == 0 || clock_now() < c->not_after)
 		return found;
-	if (!found) {
+	if (found)
+		put_in_front(ret, expired);
+	else
 		*ret = (struct problem){
 			.code = "expired", .message = expired, .at = c->not_after, .attempts = 1
 		};
-		return true;
-	}
-	snprintf(rest, sizeof(rest), "%s", ret->message ? ret->message : ret->code);
-	snprintf(ret->text, sizeof(ret->text), "%s, and: %.*s", expired,
-		 (int)(sizeof(rest) - sizeof(expired) - 8), rest);
-	ret->message = ret->text;
 	return true;
 }
 
